@@ -16,12 +16,11 @@
 // under a debug program). The layout of a type therefore never depends on
 // STEADY_CHECK; only what functions do may.
 
-#ifndef STEADY_CORE_CHECK_HPP
-#define STEADY_CORE_CHECK_HPP
+#pragma once
+
+#include "steady/core/fatal.hpp"
 
 #include <cstddef>
-
-#include <steady/core/fatal.hpp>
 
 #if !defined(STEADY_CHECK)
 #if defined(NDEBUG)
@@ -85,13 +84,11 @@ constexpr name_part room_of(const char* path) noexcept {
 }  // namespace steady::detail
 
 /// Stops the program when the build checks at this level and the condition fails.
-#define STEADY_ASSERT(level, condition, invariant)                                         \
-    do {                                                                                   \
-        if constexpr ((level) <= STEADY_CHECK) {                                           \
-            if (!(condition)) [[unlikely]] {                                               \
+#define STEADY_ASSERT(level, condition, invariant)                                             \
+    do {                                                                                       \
+        if constexpr ((level) <= STEADY_CHECK) {                                               \
+            if (!(condition)) [[unlikely]] {                                                   \
                 ::steady::detail::broken_invariant(invariant, #condition, __FILE__, __LINE__); \
-            }                                                                              \
-        }                                                                                  \
+            }                                                                                  \
+        }                                                                                      \
     } while (false)
-
-#endif

@@ -26,15 +26,14 @@
 // Tried   abort(3): takes a libc lock that a forked child may find taken. Hence
 //         the raw SIGABRT, which still runs a handler the program installed.
 
-#ifndef STEADY_CORE_FATAL_HPP
-#define STEADY_CORE_FATAL_HPP
+#pragma once
+
+#include "steady/core/detail/linux_call.hpp"
+#include "steady/core/units.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-
-#include <steady/core/detail/linux_call.hpp>
-#include <steady/core/units.hpp>
 
 namespace steady {
 
@@ -45,9 +44,7 @@ public:
     static constexpr std::size_t capacity = 1024;
 
     /// Starts with "steady: <room>: ".
-    explicit message(const char* room) noexcept {
-        text("steady: ").text(room).text(": ");
-    }
+    explicit message(const char* room) noexcept { text("steady: ").text(room).text(": "); }
 
     message& text(const char* words) noexcept {
         while (*words != '\0') put(*words++);
@@ -116,8 +113,8 @@ inline constinit std::atomic<fatal_handler> installed_fatal_handler{nullptr};
     for (std::size_t i = 0; i < length; ++i) out[i] = what.c_str()[i];
     out[length++] = '\n';
     for (std::size_t done = 0; done < length;) {
-        const long wrote = linux_call(SYS_write, 2, address_of(out + done),
-                                      static_cast<long>(length - done));
+        const long wrote =
+            linux_call(SYS_write, 2, address_of(out + done), static_cast<long>(length - done));
         constexpr long interrupted = -4;  // -EINTR
         if (wrote == interrupted) continue;
         if (wrote <= 0) return;  // stderr is closed or full: nobody is there to be told
@@ -176,5 +173,3 @@ inline fatal_handler set_fatal_handler(fatal_handler handler) noexcept {
 }
 
 }  // namespace steady
-
-#endif

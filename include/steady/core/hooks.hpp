@@ -21,14 +21,13 @@
 // it must not allocate from the steady heap, must not block, and must not remove
 // itself (it would wait for its own end).
 
-#ifndef STEADY_CORE_HOOKS_HPP
-#define STEADY_CORE_HOOKS_HPP
+#pragma once
+
+#include "steady/core/units.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-
-#include <steady/core/units.hpp>
 
 namespace steady {
 
@@ -89,7 +88,8 @@ public:
 
     /// Calls the listener, if there is one.
     void announce(const Event& event) noexcept {
-        if (armed()) [[unlikely]] call_listener(event);
+        if (armed()) [[unlikely]]
+            call_listener(event);
     }
 
     /// Puts a listener here in the place of the one before, if any.
@@ -162,5 +162,3 @@ inline constinit hook<growth_event> growth_hook;
 inline constinit hook<sample_event> sample_hook;
 
 }  // namespace steady
-
-#endif

@@ -12,14 +12,13 @@
 // Cost    one locked add. Ledgers sit on slow paths (pages, spans), never on the
 //         path of a small allocation.
 
-#ifndef STEADY_CORE_LEDGER_HPP
-#define STEADY_CORE_LEDGER_HPP
+#pragma once
+
+#include "steady/core/check.hpp"
+#include "steady/core/units.hpp"
 
 #include <atomic>
 #include <cstddef>
-
-#include <steady/core/check.hpp>
-#include <steady/core/units.hpp>
 
 namespace steady {
 
@@ -55,7 +54,8 @@ public:
         [[maybe_unused]] const std::size_t had =
             total_.fetch_sub(n.count(), std::memory_order_relaxed);
         if constexpr (STEADY_CHECK >= 1) {
-            if (had < n.count()) [[unlikely]] detail::ledger_underflow(name_, bytes{had}, n);
+            if (had < n.count()) [[unlikely]]
+                detail::ledger_underflow(name_, bytes{had}, n);
         }
     }
 
@@ -70,5 +70,3 @@ private:
 };
 
 }  // namespace steady
-
-#endif

@@ -12,13 +12,12 @@
 // Cost    a result is T plus one word, or an error and a word: no allocation, and
 //         it is trivially copyable, as T must be.
 
-#ifndef STEADY_CORE_RESULT_HPP
-#define STEADY_CORE_RESULT_HPP
+#pragma once
+
+#include "steady/core/fatal.hpp"
 
 #include <cstdint>
 #include <type_traits>
-
-#include <steady/core/fatal.hpp>
 
 namespace steady {
 
@@ -54,10 +53,8 @@ struct error {
             return "the system does not permit it; check seccomp filters and capabilities";
         case errc::invalid_argument:
             return "the system rejected an argument; this is a bug in steady or its caller";
-        case errc::unsupported:
-            return "this kernel does not support it";
-        case errc::occupied:
-            return "another mapping is already there";
+        case errc::unsupported: return "this kernel does not support it";
+        case errc::occupied: return "another mapping is already there";
         case errc::memory_limit:
             return "steady's own limit is reached; raise hard_memory_limit in STEADY_DEBUG";
     }
@@ -124,7 +121,8 @@ public:
 
 private:
     constexpr void require_value() const noexcept {
-        if (!ok_) [[unlikely]] detail::value_of_error(error_);
+        if (!ok_) [[unlikely]]
+            detail::value_of_error(error_);
     }
 
     union {
@@ -147,7 +145,8 @@ public:
 
     /// Stops the program when this is an error.
     constexpr void value() const noexcept {
-        if (!ok_) [[unlikely]] detail::value_of_error(error_);
+        if (!ok_) [[unlikely]]
+            detail::value_of_error(error_);
     }
 
     [[nodiscard]] constexpr const steady::error& error() const noexcept {
@@ -165,5 +164,3 @@ private:
 };
 
 }  // namespace steady
-
-#endif

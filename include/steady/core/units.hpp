@@ -13,8 +13,7 @@
 //
 // Cost    none: a quantity is one register, and every operation is inline.
 
-#ifndef STEADY_CORE_UNITS_HPP
-#define STEADY_CORE_UNITS_HPP
+#pragma once
 
 #include <compare>
 #include <cstddef>
@@ -149,5 +148,3 @@ constexpr pages operator""_pages(unsigned long long n) noexcept {
 }  // namespace literals
 
 }  // namespace steady
-
-#endif

@@ -4,12 +4,10 @@
 //
 // Room os has the full set of calls; core stands below it and must not look up.
 
-#ifndef STEADY_CORE_DETAIL_LINUX_CALL_HPP
-#define STEADY_CORE_DETAIL_LINUX_CALL_HPP
+#pragma once
 
 #include <cstddef>
 #include <cstdint>
-
 #include <sys/syscall.h>
 
 namespace steady::detail {
@@ -39,8 +37,8 @@ inline long linux_call(long number, long a = 0, long b = 0, long c = 0, long d =
 #error "steady runs on Linux on x86-64 and AArch64; add this machine's system call here"
 #endif
 
-inline long address_of(const void* p) noexcept { return reinterpret_cast<long>(p); }
+inline long address_of(const void* p) noexcept {
+    return reinterpret_cast<long>(p);
+}
 
 }  // namespace steady::detail
-
-#endif
