@@ -1,4 +1,5 @@
 # Runs PROGRAM and writes its output to TABLE (WRITE=ON) or compares the two.
+cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${EMULATOR} ${PROGRAM} OUTPUT_VARIABLE fresh RESULT_VARIABLE status)
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "${PROGRAM} ended with ${status}; nothing was written.")

@@ -1,0 +1,10 @@
+# Runs PROGRAM and compares what it prints with the file EXPECTED.
+cmake_minimum_required(VERSION 3.25)
+execute_process(COMMAND ${EMULATOR} ${PROGRAM} OUTPUT_VARIABLE printed RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "${PROGRAM} ended with ${status}")
+endif()
+file(READ ${EXPECTED} expected)
+if(NOT printed STREQUAL expected)
+  message(FATAL_ERROR "${PROGRAM} printed\n${printed}\nbut the page claims\n${expected}")
+endif()
