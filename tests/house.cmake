@@ -21,6 +21,11 @@ add_test(NAME includes_go_down_the_stairs_only
   COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/house/stairs.cmake)
 set_tests_properties(includes_go_down_the_stairs_only PROPERTIES LABELS house)
 
+# ---- The guide names every option of STEADY_DEBUG.
+add_test(NAME guide_names_every_debug_option
+  COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/house/options_page.cmake)
+set_tests_properties(guide_names_every_debug_option PROPERTIES LABELS house)
+
 # ---- libsteady_malloc.so.
 add_test(NAME malloc_library_needs_libc_only
   COMMAND ${CMAKE_COMMAND} -DREADELF=${CMAKE_READELF} -DLIBRARY=$<TARGET_FILE:steady_malloc>

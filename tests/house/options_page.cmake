@@ -1,0 +1,32 @@
+# The guide's table of STEADY_DEBUG and the table the program parses name the
+# same options: a knob nobody can find is as bad as one that does not exist.
+cmake_minimum_required(VERSION 3.25)
+file(STRINGS ${ROOT}/src/core/options.cpp rows REGEX "^    {\"[a-z_]+\", ")
+file(STRINGS ${ROOT}/docs/guide/README.md lines REGEX "^(## |\\| `[a-z_]+` \\|)")
+
+set(parsed "")
+foreach(row IN LISTS rows)
+  string(REGEX REPLACE "^    {\"([a-z_]+)\".*$" "\\1" name "${row}")
+  list(APPEND parsed ${name})
+endforeach()
+
+set(documented "")
+set(section "")
+foreach(line IN LISTS lines)
+  if(line MATCHES "^## (.*)$")
+    set(section "${CMAKE_MATCH_1}")
+  elseif(section STREQUAL "STEADY_DEBUG")
+    string(REGEX REPLACE "^\\| `([a-z_]+)`.*$" "\\1" name "${line}")
+    list(APPEND documented ${name})
+  endif()
+endforeach()
+
+list(LENGTH parsed count)
+if(count LESS 5)
+  message(FATAL_ERROR "found only ${count} options in src/core/options.cpp; has its table another form now?")
+endif()
+list(SORT parsed)
+list(SORT documented)
+if(NOT parsed STREQUAL documented)
+  message(FATAL_ERROR "STEADY_DEBUG knows\n  ${parsed}\nbut docs/guide/README.md names\n  ${documented}")
+endif()
