@@ -16,7 +16,7 @@
 //
 //           fail_nth_call(3);          // the third such call from now gets ENOMEM
 //           operation();               // must leave everything consistent
-//           bool fired = fail_nth_call(0) == 0;   // disarm; 0: it was reached
+//           bool fired = fail_nth_call(0) != 0;   // disarm, and ask how many failed
 //
 //           A test walks n = 1, 2, ... until the operation no longer reaches n.
 
@@ -77,8 +77,9 @@ inline long word(std::size_t n) noexcept {
 // ---- The seam.
 
 struct failure_plan {
-    std::atomic<std::uint64_t> countdown{0};  // calls until the first failure; 0 = no plan
+    std::atomic<std::uint64_t> countdown{0};  // calls until the next failure; 0 = no plan
     std::atomic<std::uint64_t> repeats{0};    // further calls that fail after it
+    std::atomic<std::uint64_t> failed{0};     // calls this plan has failed
     std::atomic<int> system_errno{ENOMEM};
 };
 inline constinit failure_plan planned_failure;
@@ -86,15 +87,18 @@ inline constinit failure_plan planned_failure;
 /// Lets the n-th refusable system call from now on fail, and `repeats` more after it.
 ///
 /// n          1 is the next call; 0 disarms.
-/// Returns    what was left of the plan before: 0 when it was reached or none was armed.
+/// Returns    how many calls the plan before has failed: 0 when it was not reached.
 /// Cost       for every refusable call one relaxed load, armed or not.
-/// Threads    meant for tests with one thread; counting is exact with any number.
+/// Threads    meant for tests with one thread; any call may meet the failure with several.
 inline std::uint64_t fail_nth_call(std::uint64_t n, std::uint64_t repeats = 0,
                                    int system_errno = ENOMEM) noexcept {
     auto& plan = planned_failure;
-    plan.repeats.store(n == 0 ? 0 : repeats, std::memory_order_relaxed);
+    plan.countdown.store(0, std::memory_order_relaxed);
+    plan.repeats.store(repeats, std::memory_order_relaxed);
     plan.system_errno.store(system_errno, std::memory_order_relaxed);
-    return plan.countdown.exchange(n, std::memory_order_relaxed);
+    const std::uint64_t failed = plan.failed.exchange(0, std::memory_order_relaxed);
+    plan.countdown.store(n, std::memory_order_relaxed);
+    return failed;
 }
 
 /// The armed half of `refused()`.
@@ -105,7 +109,8 @@ inline std::uint64_t fail_nth_call(std::uint64_t n, std::uint64_t repeats = 0,
         if (left == 0) return false;  // another thread took the failure
     } while (!plan.countdown.compare_exchange_weak(left, left - 1, std::memory_order_relaxed));
     if (left != 1) return false;
-    std::uint64_t more = plan.repeats.load(std::memory_order_relaxed);
+    plan.failed.fetch_add(1, std::memory_order_relaxed);
+    const std::uint64_t more = plan.repeats.load(std::memory_order_relaxed);
     if (more != 0) {
         plan.repeats.store(more - 1, std::memory_order_relaxed);
         plan.countdown.store(1, std::memory_order_relaxed);
