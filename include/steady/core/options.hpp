@@ -1,0 +1,94 @@
+// options.hpp - what STEADY_DEBUG can say. One environment variable,
+// comma-separated name=value pairs, like Go's GODEBUG:
+//
+//   STEADY_DEBUG=memory_limit=2GiB,hugepages=off,stats_at_exit=1
+//
+// This is the one place where a knob has its name, its unit, its default and its
+// reason. A mistake never stops a program: the pair is reported on stderr and
+// left out, everything else counts. When a name stands twice the last one wins.
+//
+// Values   switch   1, on, true or 0, off, false
+//          number   decimal digits
+//          size     digits and B, KiB, MiB, GiB or TiB; digits alone are bytes;
+//                   off is 0
+//          text     up to the next comma
+//
+// A set-user-ID program does not listen: its environment is a stranger's.
+// Parsed without allocating and without locks, by whoever asks first: that is
+// usually malloc, before any constructor has run.
+
+#pragma once
+
+#include "steady/core/fatal.hpp"
+
+#include <cstdint>
+
+namespace steady {
+
+struct debug_options {
+    /// Average bytes allocated between two samples of the heap profile; 1 samples
+    /// every object, 0 none. 512 KiB is Go's: accurate enough, and not measurable.
+    std::uint64_t profilerate = 524288;
+
+    /// A line on stderr for each round of the scavenger.
+    bool scavtrace = false;
+
+    /// Statistics on stderr (or in stats_file) when the process exits.
+    bool stats_at_exit = false;
+    bool stats_json = false;
+    char stats_file[256] = {};  // text: a path
+
+    /// The heap works harder to stay below this (size): it scavenges early. 0: off.
+    std::uint64_t memory_limit = 0;
+    /// Allocations that would exceed this fail (size). 0: off.
+    std::uint64_t hard_memory_limit = 0;
+
+    /// Checks at run time, 0..3. A build has its own level, STEADY_CHECK; the
+    /// higher one counts where code for it was compiled.
+    std::uint8_t check = 0;
+
+    /// Huge pages: where dense and long-lived (adaptive), everywhere, nowhere.
+    enum class huge_page_policy : std::uint8_t { adaptive, on, off };
+    huge_page_policy hugepages = huge_page_policy::adaptive;
+
+    /// The background thread that gives memory back. Without it that happens on
+    /// allocating threads only, in small pieces.
+    bool background = true;
+
+    /// Act as if the machine had this many NUMA nodes; 0: ask the machine.
+    std::uint32_t pretend_nodes = 0;
+
+    /// One in this many sampled objects gets guard pages; 0: none.
+    std::uint32_t guard_rate = 0;
+
+    /// Fill new objects with 0xA5 and freed ones with 0x5A.
+    bool junk = false;
+
+    /// MADV_FREE in place of MADV_DONTNEED: cheaper, but the memory still counts
+    /// as resident until the system needs it.
+    bool madvfree = false;
+
+    /// host:port of the debug server; empty: none.
+    char http[64] = {};
+};
+
+/// Where mistakes in the text go: `warn` in a program, a list in a test.
+using message_sink = void (*)(const message&);
+
+/// Reads the text; nullptr is an empty text.
+///
+/// Returns    the options, defaults where the text says nothing or nonsense.
+/// Cost       O(length * number of names); allocates nothing.
+/// Threads    any.
+debug_options parse_debug_options(const char* text, message_sink report) noexcept;
+
+/// The options of this process: STEADY_DEBUG, read at the first call.
+///
+/// Returns    the defaults, for now, when libc has not yet found the environment;
+///            the next call looks again.
+/// Cost       one acquire load after the first call.
+/// Threads    any. heap asks before it lets the process fork, so that no child
+///            inherits a half-read text.
+const debug_options& options() noexcept;
+
+}  // namespace steady
