@@ -1,0 +1,71 @@
+// clock.cpp - see clock.hpp.
+#include "support/clock.hpp"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace steady::cli {
+namespace {
+
+constexpr int readings = 20'000;
+constexpr std::uint64_t calibration_nanoseconds = 20'000'000;
+
+/// The smallest of several averages: an interrupted one says nothing of the clock.
+template <class Clock>
+double cost_of_reading() {
+    double best = 1e9;
+    for (int attempt = 0; attempt < 5; ++attempt) {
+        const std::uint64_t start = monotonic_nanoseconds();
+        for (int i = 0; i < readings; ++i) {
+            const std::uint64_t ticks = Clock::now();
+            asm volatile("" : : "r"(ticks));
+        }
+        const double each =
+            static_cast<double>(monotonic_nanoseconds() - start) / static_cast<double>(readings);
+        if (each < best) best = each;
+    }
+    return best;
+}
+
+#if defined(__x86_64__) || defined(__aarch64__)
+
+bool cycle_clock_is_steady() {
+#if defined(__x86_64__)
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    return __get_cpuid(0x80000007u, &a, &b, &c, &d) != 0 && (d & (1u << 8)) != 0;
+#else
+    return true;
+#endif
+}
+
+double measure_cycle_rate() {
+    const std::uint64_t first_time = monotonic_nanoseconds();
+    const std::uint64_t first_tick = cycle_clock::now();
+    std::uint64_t last_time = first_time;
+    while (last_time - first_time < calibration_nanoseconds) last_time = monotonic_nanoseconds();
+    const std::uint64_t last_tick = cycle_clock::now();
+    return static_cast<double>(last_time - first_time) /
+           static_cast<double>(last_tick - first_tick);
+}
+
+#endif
+
+}  // namespace
+
+clock_facts calibrate_clock() {
+    clock_facts kernel{false, monotonic_clock::name, 1.0, cost_of_reading<monotonic_clock>()};
+#if defined(__x86_64__) || defined(__aarch64__)
+    if (!cycle_clock_is_steady()) return kernel;
+    const double cost = cost_of_reading<cycle_clock>();
+    if (cost > kernel.nanoseconds_per_reading) return kernel;
+    return {true, cycle_clock::name, measure_cycle_rate(), cost};
+#else
+    return kernel;
+#endif
+}
+
+}  // namespace steady::cli
