@@ -1,0 +1,59 @@
+// depots.hpp - the full magazines of every span class, between the threads and
+// the centrals, bounded in bytes.
+//
+// What the depot holds keeps spans from emptying, so it is bounded: all depots
+// together hold at most an eighth of the resident heap (and 1 MiB in a small
+// one). And it is trimmed by need: the fewest magazines a depot held since the
+// last trim are magazines nobody would have missed, and go back to the spans.
+//
+// Source: Bonwick and Adams, "Magazines and Vmem", USENIX 2001, for the working
+// set estimate.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "steady/core/result.hpp"
+#include "steady/heap/detail/magazine.hpp"
+#include "steady/heap/detail/span.hpp"
+
+namespace steady::detail {
+
+class heap_core;
+
+class depot_set {
+public:
+    constexpr depot_set() noexcept = default;
+
+    [[nodiscard]] result<void> open(unsigned nodes) noexcept;
+
+    /// A full magazine, or nullptr. The caller owns it. Cost: one exchange. Threads: any.
+    [[nodiscard]] magazine* take(unsigned node, span_class sclass) noexcept;
+    /// Gives up a full magazine (`count` set).
+    void put(unsigned node, span_class sclass, magazine* full) noexcept;
+    /// Whether another magazine fits the bound. Cost: two loads.
+    [[nodiscard]] bool has_room(unsigned node, span_class sclass) const noexcept;
+
+    /// Returns magazines nobody needed since the last trim to their spans, at
+    /// most `budget` of them; `all` empties the depots. Returns how many went.
+    std::size_t trim(heap_core& core, std::size_t budget, bool all) noexcept;
+
+    [[nodiscard]] std::size_t held_bytes() const noexcept {
+        const auto held = held_bytes_.load(std::memory_order_relaxed);
+        return held > 0 ? static_cast<std::size_t>(held) : 0;
+    }
+
+private:
+    [[nodiscard]] depot& at(unsigned node, span_class sclass) const noexcept {
+        return depots_[node * span_class_count + sclass];
+    }
+
+    depot* depots_ = nullptr;
+    unsigned nodes_ = 0;
+    std::atomic<std::int64_t> held_bytes_{0};
+};
+
+extern depot_set depots;
+
+}  // namespace steady::detail

@@ -1,0 +1,19 @@
+// instances.hpp - what the rest of the heap must know of heap instances: how to
+// free an object of one, and how to stop them all for a fork.
+#pragma once
+
+#include "steady/heap/detail/huge.hpp"
+#include "steady/heap/detail/span.hpp"
+
+namespace steady::detail {
+
+/// Frees `p`, which lies in `s`, a span of a heap instance. Threads: any.
+void instance_free(span* s, void* p) noexcept;
+
+/// The same for a huge block of a heap instance.
+void instance_free_huge(huge_block* b, void* p) noexcept;
+
+void lock_instances() noexcept;
+void unlock_instances() noexcept;
+
+}  // namespace steady::detail

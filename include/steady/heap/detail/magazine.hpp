@@ -1,0 +1,106 @@
+// magazine.hpp - blocks of object pointers, the unit in which objects travel
+// between threads, and the depot where full ones wait.
+//
+//   magazine, 512 bytes:  | next | count | slot 0 | slot 1 | ... | slot 61 |
+//
+// A thread that frees more than it allocates fills magazines; another thread
+// that allocates empties them. Exchanging a whole magazine costs one
+// compare-and-swap for up to 62 objects, touches none of the objects and none
+// of their spans. Pointer arrays, unlike lists threaded through free objects,
+// cause no cache miss on a cold object and leave the allocator's data out of
+// reach of a use after free.
+//
+// The stacks are Treiber stacks whose head carries a 16-bit tag in the address
+// bits that user space does not have. A magazine's memory is never given back,
+// so reading `next` of one that was popped meanwhile is harmless: the tag makes
+// the exchange fail.
+//
+// Source: Bonwick and Adams, "Magazines and Vmem", USENIX 2001.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "steady/core/units.hpp"
+
+namespace steady::detail {
+
+struct magazine {
+    static constexpr std::size_t slot_count = 62;
+
+    std::atomic<magazine*> next{nullptr};
+    std::uint32_t count{0};
+    std::uint32_t pad_{0};
+    std::atomic<void*> slots[slot_count];
+};
+static_assert(sizeof(magazine) == 512,
+              "eight cache lines: the header shares the first with six slots");
+
+using slot_pointer = std::atomic<void*>*;
+
+class magazine_stack {
+public:
+    /// Pushes `m`. Cost: one compare-and-swap. Threads: any.
+    void push(magazine* m) noexcept {
+        std::uint64_t head = head_.load(std::memory_order_relaxed);
+        do {
+            m->next.store(pointer(head), std::memory_order_relaxed);
+        } while (!head_.compare_exchange_weak(head, pack(m, head),
+                                              std::memory_order_release,  // pairs with pop
+                                              std::memory_order_relaxed));
+        size_.fetch_add(1, std::memory_order_relaxed);
+    }
+
+    /// Returns the magazine pushed last, or nullptr. Threads: any.
+    [[nodiscard]] magazine* pop() noexcept {
+        std::uint64_t head =
+            head_.load(std::memory_order_acquire);  // pairs with push: count and slots
+        while (magazine* m = pointer(head)) {
+            magazine* next = m->next.load(std::memory_order_relaxed);
+            if (head_.compare_exchange_weak(head, pack(next, head), std::memory_order_acquire,
+                                            std::memory_order_acquire)) {
+                size_.fetch_sub(1, std::memory_order_relaxed);
+                return m;
+            }
+        }
+        return nullptr;
+    }
+
+    /// Magazines in the stack; a moment's estimate while others push and pop.
+    [[nodiscard]] std::int64_t size() const noexcept {
+        return size_.load(std::memory_order_relaxed);
+    }
+
+private:
+    static constexpr unsigned tag_shift = 48;
+    static constexpr std::uint64_t pointer_mask = (std::uint64_t{1} << tag_shift) - 1;
+
+    static magazine* pointer(std::uint64_t head) noexcept {
+        return reinterpret_cast<magazine*>(head & pointer_mask);
+    }
+    static std::uint64_t pack(magazine* m, std::uint64_t old_head) noexcept {
+        const std::uint64_t tag = (old_head >> tag_shift) + 1;
+        return reinterpret_cast<std::uint64_t>(m) | (tag << tag_shift);
+    }
+
+    std::atomic<std::uint64_t> head_{0};
+    std::atomic<std::int64_t> size_{0};
+};
+
+/// Full magazines of one span class.
+struct alignas(64) depot {
+    magazine_stack full;
+    std::atomic<std::int64_t> objects{0};  // in all magazines of the depot
+    std::atomic<std::int64_t> low_water{
+        0};  // fewest magazines since the last trim: what nobody needed
+};
+
+/// Empty magazines, shared by all classes. Memory comes from os::metadata and
+/// stays; `get` returns nullptr when there is none.
+[[nodiscard]] magazine* get_empty_magazine() noexcept;
+void put_empty_magazine(magazine* m) noexcept;
+/// Bytes ever taken for magazines.
+[[nodiscard]] bytes magazine_bytes() noexcept;
+
+}  // namespace steady::detail

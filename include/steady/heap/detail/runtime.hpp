@@ -1,0 +1,68 @@
+// runtime.hpp - the default heap as a whole: opening it, the threads that use
+// it, and the paths around the caches.
+//
+// A thread's life:
+//
+//   empty_cache --first slow call--> own cache --key destructor--> departed
+//                                        ^                             |
+//                                        +--- fork child: the others' caches are emptied
+//
+// A departed thread (its destructors have run) and a thread in checked mode
+// have no cache: each call goes to the central. So does a thread for which no
+// cache could be allocated.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "steady/heap/detail/cache.hpp"
+#include "steady/heap/detail/huge.hpp"
+#include "steady/os/mutex.hpp"
+
+namespace steady::detail {
+
+/// Opens the default heap; later calls return at once. False: no address space.
+[[nodiscard]] bool open_heap() noexcept;
+
+extern heap_core default_core;
+extern huge_heap huge_blocks;
+/// Bytes of freed huge blocks that are still resident.
+[[nodiscard]] inline std::size_t idle_huge_bytes() noexcept {
+    return huge_blocks.counters().idle.count();
+}
+
+/// The threads of the default heap, and the counts of those that have ended.
+struct cache_registry {
+    os::mutex lock;
+    thread_cache* first{nullptr};
+    thread_cache* unused{nullptr};  // records of ended threads
+    std::uint32_t threads{0};
+    class_counts departed[span_class_count];  // of ended threads
+};
+extern cache_registry registry;
+
+[[nodiscard]] bool checked_mode() noexcept;
+
+/// Large and huge objects of `core`. `zeroed` may be null.
+[[nodiscard]] void* allocate_large_for(heap_core& core, unsigned node, std::size_t size,
+                                       std::size_t alignment, bool noscan, bool* zeroed) noexcept;
+void free_large(span* s, void* p) noexcept;
+void free_huge(huge_block* b, void* p) noexcept;
+/// Small objects without a cache.
+[[nodiscard]] void* allocate_direct(heap_core& core, unsigned node, span_class sclass) noexcept;
+void free_direct(heap_core& core, span* s, void* p) noexcept;
+
+/// The span class that serves `size` bytes at `alignment`, or 0 when only whole
+/// pages do. Alignments up to 8 may use the 24-byte class.
+[[nodiscard]] span_class class_for(std::size_t size, std::size_t alignment, bool noscan) noexcept;
+
+/// Empties the caches of threads that made no slow call for `idle_ticks` ticks
+/// (0: of all other threads). Returns whether any was emptied. Needs membarrier.
+bool empty_idle_caches(std::uint32_t idle_ticks) noexcept;
+
+/// Releases free pages until the os ledger `ready` leaves room for `more` bytes
+/// under the memory limits. False: the hard limit forbids them.
+[[nodiscard]] bool make_room(bytes more) noexcept;
+
+}  // namespace steady::detail

@@ -1,0 +1,48 @@
+// sampler.hpp - which allocations are sampled, and where sampled objects live.
+//
+// A heap profile with period R keeps an object of s bytes with probability
+// p = 1 - exp(-s / R), as Go does. Decided per object that is a Bernoulli trial,
+// so the number of objects until the next sample is geometric; it is drawn per
+// class, and an exponential process being memoryless, independent classes give
+// the same statistics as one process over all bytes. Each sample carries its p,
+// so upper rooms weigh it by 1/p without knowing R.
+//
+// A sampled object lives in a span of its own, whose address-map class is 0:
+// free() finds it by the table it reads anyway, and objects that were not
+// sampled pay nothing. With guard_rate=N one in N sampled objects ends right
+// before an unreadable page, and its pages become unreadable when it is freed.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "steady/core/random.hpp"
+#include "steady/heap/detail/span.hpp"
+
+namespace steady::detail {
+
+class heap_core;
+
+class sampler {
+public:
+    /// Reads the options; called once when the heap opens, and by tests.
+    static void configure(std::uint64_t period, std::uint32_t guard_rate) noexcept;
+    /// Somebody listens or guards are wanted; otherwise nothing is drawn.
+    [[nodiscard]] static bool active() noexcept;
+
+    /// Objects of `size` bytes that pass up to and including the next sample, >= 1.
+    [[nodiscard]] static std::uint64_t draw(std::size_t size, wyrand& random) noexcept;
+    [[nodiscard]] static double probability(std::size_t size) noexcept;
+
+    /// Puts a sampled object of class `sclass` on pages of its own and announces
+    /// it. nullptr when there is no memory: the caller then allocates as usual.
+    [[nodiscard]] static void* allocate(heap_core& core, unsigned node, span_class sclass,
+                                        std::size_t size, wyrand& random) noexcept;
+    /// Frees what allocate() returned. `object` must be its start.
+    static void free(span* s, void* object) noexcept;
+    /// First byte of the object of a sampled span.
+    [[nodiscard]] static std::uintptr_t object_of(const span& s) noexcept;
+};
+
+}  // namespace steady::detail

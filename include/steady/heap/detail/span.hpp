@@ -1,0 +1,113 @@
+// span.hpp - a run of heap pages cut into objects of one size, and the bitmap
+// that says which of them are free.
+//
+// Terms   span class: size class * 2 + noscan. 0 and 1 are large spans, which
+//         hold one object of whole pages. noscan: objects without pointers, so
+//         a collector need not look inside; kept apart from the others because
+//         two spans never share a page.
+//         central: the list that hands out the objects of one span class.
+//
+//   base                                                      base + pages * 8 KiB
+//   | object 0 | object 1 | object 2 |  ...  | object n-1 | tail waste |
+//   free_bits     1          0          1               0        (1 = free)
+//
+// A bit says where the object is, as the span sees it: 1 in the span, 0 handed
+// to somebody - a thread cache, the depot or the program. The caches know the
+// rest, which is why exact counts come from them and not from here.
+//
+// Invariants
+//   S1  free_count is the number of set bits.
+//   S2  A span is in its central's partial list exactly when 0 < free_count,
+//       unless the central is about to give it back.
+//   S3  span_of_page names the span for every page of it, before the first
+//       object leaves and until after the last one is back.
+//   S4  Bits beyond object_count are 0.
+//
+// Locking: fields below "fixed" never change while the span is in use and may
+// be read without a lock by anyone who owns an object of it. Those below
+// "central" belong to the central's lock.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "steady/heap/size_classes.gen.hpp"
+
+namespace steady::detail {
+
+class heap_core;
+using span_class = std::uint8_t;
+
+inline constexpr unsigned span_class_count = 2 * class_count;
+
+/// What a span holds, which decides how its objects are freed.
+enum class span_kind : std::uint8_t {
+    small,    // objects of one size class
+    large,    // one object of whole pages
+    sampled,  // one small object on pages of its own, because it was sampled
+    guarded,  // sampled, with an unreadable page behind it
+};
+
+struct span {
+    // fixed
+    std::uintptr_t base{};
+    std::size_t object_size{};  // bytes; page-rounded for large spans
+    heap_core* owner{};
+    std::uint32_t first_page{};  // within the slice of its node
+    std::uint32_t page_count{};
+    std::uint32_t divmul{};  // ceil(2^32 / object_size): turns a division into a multiplication
+    std::uint16_t object_count{};
+    span_class sclass{};
+    span_kind kind{};
+    std::uint8_t node{};
+    std::uint8_t word_count{};
+    // central
+    bool listed{};  // in the partial list
+    bool zeroed{};  // no object was ever handed out and the pages read as zero
+    std::uint16_t free_count{};
+    span* next{};  // partial list
+    span* previous{};
+    span* owner_next{};  // all spans of a heap instance
+    span* owner_previous{};
+    std::atomic<void*> side_data{};  // per-span data of upper rooms; cleared when the span goes
+    std::size_t requested{};         // sampled spans: what the program asked for
+    double probability{};            // sampled spans: the chance this object had to be sampled
+
+    [[nodiscard]] std::uint64_t* free_bits() noexcept {
+        return reinterpret_cast<std::uint64_t*>(this + 1);
+    }
+    [[nodiscard]] const std::uint64_t* free_bits() const noexcept {
+        return reinterpret_cast<const std::uint64_t*>(this + 1);
+    }
+
+    /// Index of the object that covers `address`, which must lie inside the span.
+    /// Returns object_count for an address in the tail waste.
+    [[nodiscard]] std::uint32_t index_of(std::uintptr_t address) const noexcept {
+        if (object_count == 1) return address - base < object_size ? 0 : 1;
+        return static_cast<std::uint32_t>(((address - base) * std::uint64_t{divmul}) >> 32);
+    }
+    [[nodiscard]] std::uintptr_t object_at(std::uint32_t index) const noexcept {
+        return base + index * object_size;
+    }
+    [[nodiscard]] bool is_free(std::uint32_t index) const noexcept {
+        return (free_bits()[index / 64] >> (index % 64)) & 1;
+    }
+    [[nodiscard]] std::size_t byte_count() const noexcept { return std::size_t{page_count} << 13; }
+    [[nodiscard]] bool noscan() const noexcept { return (sclass & 1) != 0; }
+};
+
+/// Spans come in three sizes, by the words their bitmap needs.
+template <unsigned Words>
+struct span_with_bits {
+    span head;
+    std::uint64_t bits[Words];
+};
+using span_1 = span_with_bits<1>;    // 64 objects and fewer: sizes from 128 bytes, and large spans
+using span_8 = span_with_bits<8>;    // 512 objects and fewer: sizes from 16 bytes
+using span_16 = span_with_bits<16>;  // 1024 objects: the 8-byte class
+static_assert(sizeof(span) % sizeof(std::uint64_t) == 0,
+              "the bitmap follows the head without padding");
+static_assert(sizeof(span_16) - sizeof(span) == 1024 / 8, "8 KiB of 8-byte objects need 1024 bits");
+
+}  // namespace steady::detail

@@ -1,0 +1,114 @@
+// span_store.hpp - makes spans out of pages: one page heap a NUMA node, the
+// records of the spans, and the address map's entries.
+//
+//   heap area (nominally 1 TiB)
+//   | slice of node 0                 | slice of node 1                 | ...
+//   | span | span | free | span | ... | span | free | ...
+//
+// Everything that changes which pages belong to whom happens here, under the
+// node's lock, so the address map, the page bitmaps and the span counts change
+// together.
+//
+// Invariants
+//   P1  For each node, pages in use are exactly the pages of its spans.
+//   P2  page_heap's ledgers add up to the os ledger `ready` together with the
+//       huge blocks, the metadata and the tables (audited by check()).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "steady/core/result.hpp"
+#include "steady/heap/detail/address_map.hpp"
+#include "steady/heap/detail/page_heap.hpp"
+#include "steady/heap/detail/span.hpp"
+#include "steady/os/metadata.hpp"
+#include "steady/os/mutex.hpp"
+
+namespace steady::detail {
+
+/// The pages of one NUMA node.
+struct alignas(64) node_pages {
+    os::mutex lock;
+    std::uint32_t first_page{0};  // of the slice, in the address map
+    page_heap pages;
+    os::fixed_pool<span_1> spans_1;
+    os::fixed_pool<span_8> spans_8;
+    os::fixed_pool<span_16> spans_16;
+    std::uint64_t span_count{0};
+    std::uint64_t large_allocated{0}, large_freed{0};              // objects of the default heap
+    std::uint64_t large_bytes_allocated{0}, large_bytes_freed{0};  // page-rounded
+};
+
+struct span_request {
+    span_class sclass{0};
+    span_kind kind{span_kind::small};
+    std::uint32_t page_count{1};
+    std::uint32_t alignment_pages{1};
+    std::size_t object_size{0};
+    heap_core* owner{nullptr};
+};
+
+inline constexpr unsigned max_nodes = 16;
+
+class span_store {
+public:
+    constexpr span_store() noexcept = default;
+
+    /// Reserves the heap area and its tables. Called once, under `init`.
+    result<void> open() noexcept;
+    [[nodiscard]] bool is_open() const noexcept { return node_count_ != 0; }
+    [[nodiscard]] unsigned node_count() const noexcept { return node_count_; }
+    [[nodiscard]] node_pages& node(unsigned n) noexcept { return nodes_[n]; }
+
+    /// Makes a span. Its objects are all free (small) or all taken (the others).
+    /// Cost: a page search, one table entry a page. Threads: any; takes `pages`.
+    [[nodiscard]] result<span*> make(unsigned node, const span_request& request) noexcept;
+
+    /// Gives a span back; no object of it may be in use.
+    void destroy(span* s) noexcept;
+
+    /// Grows a large span to `page_count` pages where it stands.
+    /// `zeroed` tells whether the new pages read as zero. False if neighbours are taken.
+    [[nodiscard]] bool extend(span* s, std::uint32_t page_count, bool& zeroed) noexcept;
+    /// Gives back the pages of a large span beyond `page_count`.
+    void shrink(span* s, std::uint32_t page_count) noexcept;
+
+    /// Pages free but resident, over all nodes. Threads: any; a moment's value.
+    [[nodiscard]] std::size_t free_resident_pages() noexcept;
+    [[nodiscard]] std::size_t in_use_pages() noexcept;
+
+    void lock_all() noexcept;
+    void unlock_all() noexcept;
+    void reset_locks_after_fork() noexcept;
+
+private:
+    result<void> cover_tables(unsigned node) noexcept;
+    bool destroy_locked(node_pages& n, span* s) noexcept;
+    span* new_record(node_pages& n, unsigned words) noexcept;
+    void delete_record(node_pages& n, span* s) noexcept;
+    void set_entries(const span* s, std::uint32_t from, std::uint32_t to, span* value,
+                     std::uint8_t cls) noexcept;
+
+    os::area memory_;
+    os::area tables_;   // page bitmaps and summaries of every node
+    os::area classes_;  // class_of_page
+    os::area spans_;    // span_of_page
+    unsigned node_count_ = 0;
+    std::uint32_t pages_per_node_ = 0;
+    node_pages nodes_[max_nodes];
+};
+
+/// What spans, magazines, thread caches and tables cost: each has its ledger.
+struct heap_ledgers {
+    ledger spans{"heap.spans"};
+    ledger magazines{"heap.magazines"};
+    ledger caches{"heap.caches"};
+    ledger centrals{"heap.centrals"};
+};
+extern heap_ledgers metadata_ledgers;
+
+extern span_store store;
+
+}  // namespace steady::detail

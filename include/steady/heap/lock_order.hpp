@@ -1,0 +1,33 @@
+// lock_order.hpp - every lock of the heap, in the order in which it may be
+// taken. A thread that holds one may take those below it, never one above.
+//
+//   1  init          opening the heap, once
+//   2  registry      the list of thread caches (and of heap instances)
+//   3  instance      one heap instance
+//   4  cache         one thread cache: its owner's slow path, or whoever empties it
+//   5  quarantine    freed objects waiting in checked mode
+//   6  central       one span class of one heap
+//   7  pages         one node's page heap, its span records, the address map
+//   8  huge          the huge blocks
+//   9  metadata      bump allocation of records
+//
+// fork() takes them all in this order, but for `metadata`, whose callers hold
+// one of the others. The depot and the magazine stacks have no lock. Hooks are
+// announced with locks 4..9 held at most, so a listener must not allocate.
+#pragma once
+
+namespace steady::detail {
+
+enum class lock_rank : unsigned char {
+    init = 1,
+    registry,
+    instance,
+    cache,
+    quarantine,
+    central,
+    pages,
+    huge,
+    metadata
+};
+
+}  // namespace steady::detail

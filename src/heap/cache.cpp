@@ -1,0 +1,338 @@
+// cache.cpp - the slow paths of a thread's cache. The story is in cache.hpp.
+#include "steady/heap/detail/cache.hpp"
+
+#include "steady/heap/detail/depots.hpp"
+#include "steady/heap/detail/sampler.hpp"
+
+namespace steady::detail {
+
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+constexpr std::uint32_t first_capacity = 8;  // slots; doubles at each use up to magazine_limit
+
+const slot_pointer nothing_ready = reinterpret_cast<slot_pointer>(~std::uintptr_t{0});
+
+std::size_t distance(slot_pointer from, slot_pointer to) noexcept {
+    return static_cast<std::size_t>(to - from);
+}
+
+std::uint32_t grown(std::uint32_t capacity, span_class sclass) noexcept {
+    const std::uint32_t limit = magazine_limit(sclass);
+    const std::uint32_t doubled = capacity == 0 ? first_capacity : capacity * 2;
+    return doubled < limit ? doubled : limit;
+}
+
+}  // namespace
+
+// Makes [floor, top) the content of the pop magazine: ready up to the object
+// that is the next sample, held from there on.
+void thread_cache::expose(span_class sclass, slot_pointer floor, slot_pointer top) noexcept {
+    bin& b = bins[sclass];
+    bin_state& st = states_[sclass];
+    st.held_floor = floor;
+    slot_pointer ready_floor = floor;
+    if (sampler::active()) {
+        if (st.until_sample == 0) st.until_sample = sampler::draw(class_size[sclass >> 1], random_);
+        const std::size_t count = distance(floor, top);
+        if (st.until_sample > count) {
+            st.until_sample -= count;
+        } else {
+            ready_floor = top - (st.until_sample - 1);
+            st.until_sample = 0;  // due when the ready ones are gone
+        }
+    }
+    b.pop.store(top, relaxed);
+    b.pop_floor.store(ready_floor, relaxed);
+}
+
+// The freed objects become the ready ones and the other way round.
+void thread_cache::swap_magazines(span_class sclass) noexcept {
+    bin& b = bins[sclass];
+    bin_state& st = states_[sclass];
+    const slot_pointer floor = st.push_floor;
+    const slot_pointer top = b.push.load(relaxed);
+    const std::size_t count = distance(floor, top);
+    st.left += count;
+    st.entered += count;
+
+    magazine* empty = st.pop_magazine != nullptr ? st.pop_magazine : get_empty_magazine();
+    st.pop_magazine = st.push_magazine;
+    st.push_magazine = empty;
+    const slot_pointer slots = empty != nullptr ? empty->slots : nullptr;
+    st.push_floor = slots;
+    b.push.store(slots, relaxed);
+    b.push_end.store(empty != nullptr ? slots + st.capacity : nullptr, relaxed);
+    expose(sclass, floor, top);
+}
+
+void thread_cache::return_objects(span_class sclass, slot_pointer from, slot_pointer to) noexcept {
+    void* batch[magazine::slot_count];
+    std::size_t n = 0;
+    for (slot_pointer s = from; s != to; ++s) batch[n++] = s->load(relaxed);
+    if (n != 0) core->put(sclass, batch, n);
+}
+
+void* thread_cache::sample(span_class sclass, std::size_t size) noexcept {
+    void* object = sampler::allocate(*core, node, sclass, size, random_);
+    if (object != nullptr) ++states_[sclass].sampled;
+    return object;
+}
+
+bool thread_cache::refill(span_class sclass) noexcept {
+    bin& b = bins[sclass];
+    bin_state& st = states_[sclass];
+    if (b.push.load(relaxed) != st.push_floor) {
+        swap_magazines(sclass);
+        return true;
+    }
+    if (use_depot) {
+        if (magazine* full = depots.take(node, sclass)) {
+            if (st.pop_magazine != nullptr) put_empty_magazine(st.pop_magazine);
+            st.pop_magazine = full;
+            st.entered += full->count;
+            st.capacity = magazine_limit(sclass);
+            expose(sclass, full->slots, full->slots + full->count);
+            return true;
+        }
+    }
+    if (st.pop_magazine == nullptr && (st.pop_magazine = get_empty_magazine()) == nullptr)
+        return false;
+    st.capacity = grown(st.capacity, sclass);
+    void* batch[magazine::slot_count];
+    const std::size_t got = core->take(node, sclass, batch, st.capacity);
+    if (got == 0) return false;
+    // Popped from the top down, so stored backwards: addresses ascend.
+    slot_pointer slots = st.pop_magazine->slots;
+    for (std::size_t i = 0; i < got; ++i) slots[got - 1 - i].store(batch[i], relaxed);
+    st.entered += got;
+    expose(sclass, slots, slots + got);
+    return true;
+}
+
+void* thread_cache::allocate(span_class sclass, std::size_t size) noexcept {
+    const os::lock_guard guard(lock);
+    ++slow_calls;
+    if (closed) reopen();
+    bin& b = bins[sclass];
+    bin_state& st = states_[sclass];
+    for (;;) {
+        const slot_pointer top = b.pop.load(relaxed);
+        if (top > b.pop_floor.load(relaxed)) {
+            b.pop.store(top - 1, relaxed);
+            return top[-1].load(relaxed);
+        }
+        if (top != st.held_floor) {  // what is held starts with the sample
+            void* object = sample(sclass, size);
+            expose(sclass, st.held_floor, top);
+            if (object != nullptr) return object;
+            continue;
+        }
+        if (!refill(sclass)) {
+            // No magazine, or nothing in the central: one object, straight.
+            void* object = nullptr;
+            if (st.pop_magazine == nullptr && core->take(node, sclass, &object, 1) == 1)
+                ++st.entered;
+            return object;
+        }
+    }
+}
+
+// The push magazine is full and the pop magazine is not empty: the objects
+// leave the thread.
+void thread_cache::send_push_magazine(span_class sclass) noexcept {
+    bin& b = bins[sclass];
+    bin_state& st = states_[sclass];
+    const slot_pointer floor = st.push_floor;
+    const slot_pointer top = b.push.load(relaxed);
+    const std::size_t count = distance(floor, top);
+    st.left += count;
+    magazine* full = st.push_magazine;
+    if (use_depot && floor == full->slots && depots.has_room(node, sclass)) {
+        if (magazine* empty = get_empty_magazine()) {
+            full->count = static_cast<std::uint32_t>(count);
+            depots.put(node, sclass, full);
+            st.push_magazine = empty;
+        } else {
+            return_objects(sclass, floor, top);
+        }
+    } else {
+        return_objects(sclass, floor, top);
+    }
+    const slot_pointer slots = st.push_magazine->slots;
+    st.push_floor = slots;
+    b.push.store(slots, relaxed);
+    b.push_end.store(slots + st.capacity, relaxed);
+}
+
+void thread_cache::free(span_class sclass, void* object) noexcept {
+    const os::lock_guard guard(lock);
+    ++slow_calls;
+    if (closed) reopen();
+    bin& b = bins[sclass];
+    bin_state& st = states_[sclass];
+    if (st.push_magazine == nullptr) {
+        st.push_magazine = get_empty_magazine();
+        if (st.push_magazine == nullptr) {
+            core->put(sclass, &object, 1);
+            ++st.left;
+            return;
+        }
+        if (st.capacity == 0) st.capacity = grown(0, sclass);
+        st.push_floor = st.push_magazine->slots;
+        b.push.store(st.push_floor, relaxed);
+        b.push_end.store(st.push_floor + st.capacity, relaxed);
+    } else if (b.push.load(relaxed) >= b.push_end.load(relaxed)) {
+        const std::uint32_t larger = grown(st.capacity, sclass);
+        if (larger > st.capacity) {
+            st.capacity = larger;
+        } else if (b.pop.load(relaxed) == st.held_floor) {
+            swap_magazines(sclass);
+        } else {
+            send_push_magazine(sclass);
+        }
+        if (st.push_magazine == nullptr) {  // no memory for a second magazine
+            core->put(sclass, &object, 1);
+            ++st.left;
+            return;
+        }
+        b.push_end.store(st.push_magazine->slots + st.capacity, relaxed);
+    }
+    const slot_pointer top = b.push.load(relaxed);
+    top->store(object, relaxed);
+    b.push.store(top + 1, relaxed);
+}
+
+void thread_cache::drop_magazines(unsigned c) noexcept {
+    bin& b = bins[c];
+    bin_state& st = states_[c];
+    if (st.pop_magazine != nullptr) put_empty_magazine(st.pop_magazine);
+    if (st.push_magazine != nullptr) put_empty_magazine(st.push_magazine);
+    st.pop_magazine = st.push_magazine = nullptr;
+    st.held_floor = st.push_floor = nullptr;
+    st.capacity = 0;
+    b.pop.store(nullptr, relaxed);
+    b.pop_floor.store(nullptr, relaxed);
+    b.push.store(nullptr, relaxed);
+    b.push_end.store(nullptr, relaxed);
+}
+
+void thread_cache::flush_all() noexcept {
+    const os::lock_guard guard(lock);
+    if (closed) reopen();
+    for (unsigned c = 0; c < span_class_count; ++c) {
+        bin& b = bins[c];
+        bin_state& st = states_[c];
+        const auto sclass = static_cast<span_class>(c);
+        if (st.pop_magazine == nullptr && st.push_magazine == nullptr) continue;
+        const slot_pointer top = b.pop.load(relaxed);
+        st.entered -= distance(st.held_floor, top);
+        return_objects(sclass, st.held_floor, top);
+        const slot_pointer freed = b.push.load(relaxed);
+        st.left += distance(st.push_floor, freed);
+        return_objects(sclass, st.push_floor, freed);
+        drop_magazines(c);
+    }
+}
+
+void thread_cache::release_magazines() noexcept {
+    const os::lock_guard guard(lock);
+    for (unsigned c = 0; c < span_class_count; ++c) drop_magazines(c);
+    closed = false;
+}
+
+void thread_cache::reset_counts() noexcept {
+    for (bin_state& st : states_) {
+        if (st.entered != 0 || st.left != 0 || st.sampled != 0)
+            st.entered = st.left = st.sampled = 0;
+        st.until_sample = 0;
+    }
+}
+
+void thread_cache::close() noexcept {
+    const os::lock_guard guard(lock);
+    for (bin& b : bins) {
+        b.pop_floor.store(nothing_ready, relaxed);
+        b.push_end.store(nullptr, relaxed);
+    }
+    closed = true;
+}
+
+void thread_cache::drain_closed() noexcept {
+    const os::lock_guard guard(lock);
+    if (!closed) return;  // the owner came back first
+    for (unsigned c = 0; c < span_class_count; ++c) {
+        bin& b = bins[c];
+        bin_state& st = states_[c];
+        const auto sclass = static_cast<span_class>(c);
+        const slot_pointer top = b.pop.load(relaxed);
+        if (top > st.held_floor + 1) {  // the top one may be on its way out
+            st.entered -= distance(st.held_floor, top - 1);
+            return_objects(sclass, st.held_floor, top - 1);
+            st.held_floor = top - 1;
+        }
+        const slot_pointer freed = b.push.load(relaxed);  // this slot may be written any moment
+        if (freed > st.push_floor) {
+            st.left += distance(st.push_floor, freed);
+            return_objects(sclass, st.push_floor, freed);
+            st.push_floor = freed;
+        }
+    }
+}
+
+void thread_cache::reopen() noexcept {
+    for (unsigned c = 0; c < span_class_count; ++c) {
+        bin& b = bins[c];
+        bin_state& st = states_[c];
+        if (st.pop_magazine == nullptr) {
+            b.pop_floor.store(nullptr, relaxed);
+        } else {
+            expose(static_cast<span_class>(c), st.held_floor, b.pop.load(relaxed));
+        }
+        if (st.push_magazine != nullptr) {
+            if (b.push.load(relaxed) == st.push_floor) {
+                st.push_floor = st.push_magazine->slots;
+                b.push.store(st.push_floor, relaxed);
+            }
+            b.push_end.store(st.push_magazine->slots + st.capacity, relaxed);
+        }
+    }
+    closed = false;
+    idle_ticks = 0;
+}
+
+void thread_cache::add_counts(class_counts* counts) noexcept {
+    const os::lock_guard guard(lock);
+    for (unsigned c = 0; c < span_class_count; ++c) {
+        const bin_state& st = states_[c];
+        const std::size_t inside = distance(st.held_floor, bins[c].pop.load(relaxed));
+        counts[c].allocated += st.entered + st.sampled - inside;
+        counts[c].freed += st.left + distance(st.push_floor, bins[c].push.load(relaxed));
+    }
+}
+
+std::size_t thread_cache::cached_bytes() noexcept {
+    const os::lock_guard guard(lock);
+    std::size_t sum = 0;
+    for (unsigned c = 0; c < span_class_count; ++c) {
+        const bin_state& st = states_[c];
+        sum += class_size[c >> 1] * (distance(st.held_floor, bins[c].pop.load(relaxed)) +
+                                     distance(st.push_floor, bins[c].push.load(relaxed)));
+    }
+    return sum;
+}
+
+bool thread_cache::holds(span_class sclass, const void* object) noexcept {
+    const os::lock_guard guard(lock);
+    const bin& b = bins[sclass];
+    const bin_state& st = states_[sclass];
+    const auto among = [object](slot_pointer from, slot_pointer to) noexcept {
+        for (; from < to; ++from) {
+            if (from->load(relaxed) == object) return true;
+        }
+        return false;
+    };
+    return among(st.held_floor, b.pop.load(relaxed)) || among(st.push_floor, b.push.load(relaxed));
+}
+
+}  // namespace steady::detail

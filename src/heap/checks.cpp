@@ -1,0 +1,205 @@
+// checks.cpp - messages for misuse, and checked mode. The stories are in
+// checks.hpp and checked.hpp.
+#include "steady/heap/detail/checks.hpp"
+
+#include "steady/core/fatal.hpp"
+#include "steady/heap/detail/checked.hpp"
+#include "steady/heap/detail/front.hpp"
+#include "steady/heap/detail/huge.hpp"
+#include "steady/heap/detail/runtime.hpp"
+
+namespace steady::detail {
+
+namespace {
+
+std::uintptr_t value(const void* p) noexcept {
+    return reinterpret_cast<std::uintptr_t>(p);
+}
+
+// "(class 6, object 71 of 128)"
+void say_place(message& m, const span& s, const void* object) noexcept {
+    m.text("class ").number(s.sclass >> 1).text(", object ").number(s.index_of(value(object)));
+    m.text(" of ").number(s.object_count);
+}
+
+}  // namespace
+
+void report_double_free(const void* object, const span& s) noexcept {
+    message m("heap");
+    m.text("freed ")
+        .hex(value(object))
+        .text(" twice: its ")
+        .size(bytes{s.object_size})
+        .text(" object (");
+    say_place(m, s, object);
+    m.text(") is already free.");
+    m.line(
+        "  Look for two owners of one pointer. STEADY_DEBUG=check=1 stops at the second free "
+        "itself.");
+    fatal(m);
+}
+
+void report_invalid_free(const void* object) noexcept {
+    message m("heap");
+    m.text("freed ").hex(value(object)).text(", ");
+    if (const span* s = heap_map.find(object)) {
+        const std::uint32_t index = s->index_of(value(object));
+        if (index >= s->object_count) {
+            m.text("which lies in the unused tail of a span.");
+        } else {
+            m.text("which is ")
+                .number(value(object) - s->object_at(index))
+                .text(" bytes inside the ");
+            m.size(bytes{s->object_size}).text(" object at ").hex(s->object_at(index)).text(" (");
+            say_place(m, *s, object);
+            m.text(").");
+        }
+        m.line(
+            "  Expected the address that malloc returned. Free the object through its first byte.");
+    } else if (const huge_block* b = huge_blocks.find(object)) {
+        m.text("which is ")
+            .number(value(object) - value(b->base))
+            .text(" bytes inside the block at ");
+        m.hex(value(b->base)).text(" of ").size(bytes{b->size}).text(".");
+        m.line(
+            "  Expected the address that malloc returned. Free the block through its first byte.");
+    } else {
+        m.text("which this heap never handed out, or has since given back.");
+        m.line(
+            "  Expected an address from malloc, realloc or new. Usually a pointer to a stack or "
+            "static");
+        m.line("  object, one from another allocator, or a second free of a large block.");
+    }
+    fatal(m);
+}
+
+void report_wrong_size(const void* object, std::size_t said, const span& s) noexcept {
+    message m("heap");
+    m.text("freed ")
+        .hex(value(object))
+        .text(" as ")
+        .size(bytes{said})
+        .text(", but its span holds ");
+    m.size(bytes{s.object_size}).text(" objects (");
+    say_place(m, s, object);
+    m.text(").");
+    m.line(
+        "  Usually a delete through the wrong type, or a base class without a virtual destructor.");
+    fatal(m);
+}
+
+void report_wrong_huge_size(const void* object, std::size_t said, std::size_t actual) noexcept {
+    message m("heap");
+    m.text("freed ").hex(value(object)).text(" as ").size(bytes{said}).text(", but the block has ");
+    m.size(bytes{actual}).text(".");
+    m.line("  Usually a delete through the wrong type.");
+    fatal(m);
+}
+
+void report_write_after_free(const void* object, const span& s, std::size_t offset) noexcept {
+    message m("heap");
+    m.text("the freed ")
+        .size(bytes{s.object_size})
+        .text(" object at ")
+        .hex(value(object))
+        .text(" (");
+    say_place(m, s, object);
+    m.text(") was written to at offset ").number(offset).text(".");
+    m.line(
+        "  Somebody kept a pointer after free. STEADY_DEBUG=guard_rate=1,profilerate=1 makes every "
+        "freed");
+    m.line("  small object unreadable and shows who writes.");
+    fatal(m);
+}
+
+void report_wrong_heap(const void* object) noexcept {
+    message m("heap");
+    m.text("freed ").hex(value(object)).text(" through a heap that does not own it.");
+    m.line("  Free it through the heap instance it came from, or with steady::deallocate.");
+    fatal(m);
+}
+
+namespace checked {
+
+namespace {
+
+constexpr unsigned ring_size = 1024;
+
+struct quarantine {
+    os::mutex lock;
+    struct entry {
+        void* object;
+        span* home;
+    } ring[ring_size];
+    unsigned next;
+};
+constinit quarantine waiting{};
+
+void verify(const span& s, const void* p) noexcept {
+    const auto* byte = static_cast<const unsigned char*>(p);
+    for (std::size_t i = 0; i < s.object_size; ++i) {
+        if (byte[i] != freed_pattern) report_write_after_free(p, s, i);
+    }
+}
+
+}  // namespace
+
+void check_size(const span& s, const void* p, std::size_t said) noexcept {
+    if (said == 0) return;
+    if (s.kind == span_kind::large) {
+        if (said > s.object_size || said <= largest_small / 2) report_wrong_size(p, said, s);
+        return;
+    }
+    // malloc's table and the one of callers content with 8-byte alignment.
+    const span_class wide = class_for(said, 16, s.noscan());
+    const span_class narrow = class_for(said, 8, s.noscan());
+    // Over-aligned objects sit in larger classes than their size asks for.
+    if (wide == s.sclass || narrow == s.sclass) return;
+    if (said <= s.object_size && (s.object_size & (s.object_size - 1)) == 0) return;
+    report_wrong_size(p, said, s);
+}
+
+void* allocate(heap_core& core, unsigned node, span_class sclass, std::size_t) noexcept {
+    auto* p = static_cast<unsigned char*>(allocate_direct(core, node, sclass));
+    if (p != nullptr)
+        __builtin_memset(p, 0xcd, class_size[sclass >> 1]);  // nobody may rely on zeros
+    return p;
+}
+
+void free(heap_core& core, span* s, void* p, std::size_t said) noexcept {
+    const std::uint32_t index = s->index_of(reinterpret_cast<std::uintptr_t>(p));
+    if (index >= s->object_count || s->object_at(index) != reinterpret_cast<std::uintptr_t>(p))
+        report_invalid_free(p);
+    check_size(*s, p, said);
+    quarantine::entry out{};
+    {
+        const os::lock_guard guard(waiting.lock);
+        for (const auto& e : waiting.ring) {
+            if (e.object == p) report_double_free(p, *s);
+        }
+        {
+            central_list& list = core.central(core.nodes_ == 1 ? 0u : s->node, s->sclass);
+            const os::lock_guard span_guard(list.lock);
+            if (s->is_free(index)) report_double_free(p, *s);
+            ++list.direct_freed;  // to the program it is free from here on
+        }
+        __builtin_memset(p, freed_pattern, s->object_size);
+        out = waiting.ring[waiting.next];
+        waiting.ring[waiting.next] = {p, s};
+        waiting.next = (waiting.next + 1) % ring_size;
+    }
+    if (out.object != nullptr) {
+        verify(*out.home, out.object);
+        out.home->owner->put(out.home->sclass, &out.object, 1);
+    }
+}
+
+void before_fork() noexcept {
+    waiting.lock.lock();
+}
+void after_fork() noexcept {
+    waiting.lock.unlock();
+}
+
+}  // namespace checked
+}  // namespace steady::detail

@@ -1,0 +1,97 @@
+// depots.cpp - magazines between threads. The stories are in magazine.hpp and
+// depots.hpp.
+#include "steady/heap/detail/depots.hpp"
+
+#include <new>
+
+#include "steady/heap/detail/central.hpp"
+#include "steady/heap/detail/scavenger.hpp"
+#include "steady/heap/detail/span_store.hpp"
+#include "steady/os/memory.hpp"
+#include "steady/os/metadata.hpp"
+
+namespace steady::detail {
+
+constinit depot_set depots;
+
+namespace {
+
+constinit magazine_stack empty_magazines;
+constexpr auto relaxed = std::memory_order_relaxed;
+constexpr std::int64_t small_heap_bound = 1 << 20;
+
+std::int64_t bytes_of(const magazine& m, span_class sclass) noexcept {
+    return static_cast<std::int64_t>(m.count) * static_cast<std::int64_t>(class_size[sclass >> 1]);
+}
+
+}  // namespace
+
+magazine* get_empty_magazine() noexcept {
+    if (magazine* m = empty_magazines.pop()) return m;
+    void* memory = os::metadata_alloc(bytes{sizeof(magazine)}, 64, metadata_ledgers.magazines);
+    return memory == nullptr ? nullptr : new (memory) magazine;
+}
+
+void put_empty_magazine(magazine* m) noexcept {
+    empty_magazines.push(m);
+}
+
+bytes magazine_bytes() noexcept {
+    return metadata_ledgers.magazines.value();
+}
+
+result<void> depot_set::open(unsigned nodes) noexcept {
+    const bytes size{sizeof(depot) * span_class_count * nodes};
+    void* memory = os::metadata_alloc(size, alignof(depot), metadata_ledgers.centrals);
+    if (memory == nullptr) return error{errc::out_of_memory, 12, "allocating the depots"};
+    depots_ = static_cast<depot*>(memory);
+    for (unsigned i = 0; i < span_class_count * nodes; ++i) new (&depots_[i]) depot;
+    nodes_ = nodes;
+    return {};
+}
+
+magazine* depot_set::take(unsigned node, span_class sclass) noexcept {
+    depot& d = at(node, sclass);
+    magazine* m = d.full.pop();
+    if (m == nullptr) return nullptr;
+    held_bytes_.fetch_sub(bytes_of(*m, sclass), relaxed);
+    const std::int64_t left = d.full.size();
+    if (left < d.low_water.load(relaxed)) d.low_water.store(left, relaxed);
+    return m;
+}
+
+void depot_set::put(unsigned node, span_class sclass, magazine* full) noexcept {
+    const std::int64_t size = bytes_of(*full, sclass);
+    const std::int64_t held = held_bytes_.fetch_add(size, relaxed) + size;
+    at(node, sclass).full.push(full);
+    if (worth_scavenging(static_cast<std::size_t>(held), os::ledgers().ready.value().count()))
+        scavenger_request();
+}
+
+bool depot_set::has_room(unsigned, span_class) const noexcept {
+    const auto bound = static_cast<std::int64_t>(os::ledgers().ready.value().count() / 8);
+    return held_bytes_.load(relaxed) < (bound > small_heap_bound ? bound : small_heap_bound);
+}
+
+std::size_t depot_set::trim(heap_core& core, std::size_t budget, bool all) noexcept {
+    std::size_t returned = 0;
+    for (unsigned i = 0; i < nodes_ * span_class_count && returned < budget; ++i) {
+        depot& d = depots_[i];
+        const unsigned node = i / span_class_count;
+        const auto sclass = static_cast<span_class>(i % span_class_count);
+        std::int64_t surplus = all ? d.full.size() : d.low_water.load(relaxed);
+        for (; surplus > 0 && returned < budget; --surplus) {
+            magazine* m = take(node, sclass);
+            if (m == nullptr) break;
+            void* batch[magazine::slot_count];
+            for (std::uint32_t k = 0; k < m->count; ++k) batch[k] = m->slots[k].load(relaxed);
+            core.put(sclass, batch, m->count);
+            put_empty_magazine(m);
+            ++returned;
+        }
+        if (surplus <= 0) d.low_water.store(d.full.size(), relaxed);
+    }
+    return returned;
+}
+
+}  // namespace steady::detail

@@ -1,0 +1,328 @@
+// heap.cpp - the public functions, and heap instances. The story is in heap.hpp.
+#include "steady/heap/heap.hpp"
+
+#include "steady/heap/detail/checks.hpp"
+#include "steady/heap/detail/depots.hpp"
+#include "steady/heap/detail/front.hpp"
+#include "steady/heap/detail/instances.hpp"
+#include "steady/heap/detail/runtime.hpp"
+#include "steady/heap/detail/sampler.hpp"
+#include "steady/heap/detail/span_store.hpp"
+#include "steady/os/metadata.hpp"
+#include "steady/os/numa.hpp"
+
+namespace steady {
+
+namespace detail {
+
+// An instance uses the same parts as the default heap: centrals, and one cache
+// that its lock protects instead of a thread's identity.
+struct heap_instance {
+    heap_core core;  // first: spans point to it
+    os::mutex lock;
+    unsigned node;
+    heap_instance* next;
+    heap_instance* previous;
+    class_counts before_release[span_class_count];
+    central_list centrals[span_class_count];
+    thread_cache cache;
+};
+
+namespace {
+
+struct instance_list {
+    os::mutex lock;
+    heap_instance* first{nullptr};
+    os::fixed_pool<heap_instance> pool;
+};
+constinit instance_list instances;
+
+heap_instance& instance_of(heap_core* core) noexcept {
+    return *reinterpret_cast<heap_instance*>(core);
+}
+
+object_info describe_object(const span& s, std::uint32_t index) noexcept {
+    object_info o;
+    o.base = reinterpret_cast<void*>(s.object_at(index));
+    o.size = s.object_size;
+    if (s.kind == span_kind::sampled || s.kind == span_kind::guarded) {
+        o.base = reinterpret_cast<void*>(sampler::object_of(s));
+        o.size = usable_size(o.base);
+    }
+    o.index = index;
+    o.count = s.object_count;
+    o.span_base = reinterpret_cast<void*>(s.base);
+    o.span_size = s.byte_count();
+    o.kind = s.noscan() ? contents::no_pointers : contents::may_hold_pointers;
+    o.side_data = const_cast<std::atomic<void*>*>(&s.side_data);
+    return o;
+}
+
+object_info describe_block(huge_block& b) noexcept {
+    object_info o;
+    o.base = b.base;
+    o.size = b.size;
+    o.count = 1;
+    o.span_base = o.base;
+    o.span_size = o.size;
+    o.kind = b.noscan ? contents::no_pointers : contents::may_hold_pointers;
+    o.side_data = &b.side_data;
+    return o;
+}
+
+using visitor = void (*)(void*, const object_info&);
+
+void visit_span(const span& s, visitor visit, void* context,
+                bool (*cached)(const span&, const void*)) noexcept {
+    for (std::uint32_t i = 0; i < s.object_count; ++i) {
+        if (s.kind == span_kind::small && s.is_free(i)) continue;
+        const object_info o = describe_object(s, i);
+        if (s.kind != span_kind::small || cached == nullptr || !cached(s, o.base))
+            visit(context, o);
+    }
+}
+
+// Closed caches keep one object a class; those are not alive. Registry lock held.
+bool lies_in_a_cache(const span& s, const void* object) noexcept {
+    for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
+        if (c->holds(s.sclass, object)) return true;
+    }
+    return false;
+}
+
+void free_in(heap_instance& in, span* s, void* p) noexcept {
+    const os::lock_guard guard(in.lock);
+    switch (s->kind) {
+        case span_kind::small: in.cache.free(s->sclass, p); return;
+        case span_kind::large:
+            if (reinterpret_cast<std::uintptr_t>(p) != s->base) report_invalid_free(p);
+            store.destroy(s);
+            return;
+        case span_kind::sampled:
+        case span_kind::guarded: {
+            const span_class sclass = s->sclass;
+            sampler::free(s, p);
+            ++in.core.central(0, sclass).direct_freed;
+            return;
+        }
+    }
+}
+
+}  // namespace
+
+void instance_free(span* s, void* p) noexcept {
+    free_in(instance_of(s->owner), s, p);
+}
+
+void instance_free_huge(huge_block* b, void* p) noexcept {
+    const os::lock_guard guard(instance_of(static_cast<heap_core*>(b->owner)).lock);
+    free_huge(b, p);
+}
+
+void lock_instances() noexcept {
+    instances.lock.lock();
+    for (heap_instance* i = instances.first; i != nullptr; i = i->next) {
+        i->lock.lock();
+        i->cache.lock.lock();
+        for (central_list& c : i->centrals) c.lock.lock();
+    }
+}
+
+void unlock_instances() noexcept {
+    for (heap_instance* i = instances.first; i != nullptr; i = i->next) {
+        for (central_list& c : i->centrals) c.lock.unlock();
+        i->cache.lock.unlock();
+        i->lock.unlock();
+    }
+    instances.lock.unlock();
+}
+
+}  // namespace detail
+
+using namespace detail;
+
+void* allocate(std::size_t size, std::size_t alignment, contents kind) noexcept {
+    const bool noscan = kind == contents::no_pointers;
+    if (const span_class sclass = class_for(size, alignment, noscan))
+        return allocate_class(sclass, size);
+    return allocate_large(size, alignment, noscan, nullptr);
+}
+
+void deallocate(void* p) noexcept {
+    detail::deallocate(p);
+}
+void* reallocate(void* p, std::size_t size) noexcept {
+    return detail::reallocate(p, size);
+}
+bool grow_in_place(void* p, std::size_t size) noexcept {
+    return detail::grow_in_place(p, size);
+}
+std::size_t try_grow(void* p, std::size_t size) noexcept {
+    static_cast<void>(detail::grow_in_place(p, size));
+    return detail::usable_size(p);
+}
+std::size_t usable_size(const void* p) noexcept {
+    return detail::usable_size(p);
+}
+std::size_t trim() noexcept {
+    return detail::trim();
+}
+
+object_info find_object(const void* address) noexcept {
+    if (const span* s = heap_map.find(address)) {
+        const std::uint32_t index = s->index_of(reinterpret_cast<std::uintptr_t>(address));
+        return index < s->object_count ? describe_object(*s, index) : object_info{};
+    }
+    if (huge_block* b = huge_blocks.find(address)) return describe_block(*b);
+    return {};
+}
+
+void for_each_object(void (*visit)(void* context, const object_info& object),
+                     void* context) noexcept {
+    if (!open_heap()) return;
+    if (current_cache != &empty_cache) current_cache->flush_all();
+    empty_idle_caches(0);
+    depots.trim(default_core, ~std::size_t{0}, true);
+    const os::lock_guard guard(registry.lock);
+    const std::size_t pages = heap_map.pages_ready.load(std::memory_order_acquire);
+    for (std::size_t page = 0; page < pages;) {
+        const span* s = heap_map.span_of_page[page].load(std::memory_order_relaxed);
+        if (s == nullptr) {
+            ++page;
+            continue;
+        }
+        if (s->owner->is_default()) visit_span(*s, visit, context, &lies_in_a_cache);
+        page += s->page_count;
+    }
+    huge_blocks.for_each([&](huge_block& b) noexcept {
+        if (static_cast<heap_core*>(b.owner)->is_default()) visit(context, describe_block(b));
+    });
+}
+
+heap::heap() noexcept : instance_(nullptr) {
+    if (!open_heap()) return;
+    const os::lock_guard guard(instances.lock);
+    instance_ = instances.pool.get(metadata_ledgers.caches);
+    if (instance_ == nullptr) return;
+    __builtin_memset(static_cast<void*>(instance_), 0,
+                     sizeof(heap_instance));  // zeroed parts are empty parts
+    instance_->core.centrals_ = instance_->centrals;
+    instance_->core.nodes_ = 1;
+    instance_->node = os::current_node();
+    instance_->cache.begin(instance_->core, instance_->node,
+                           reinterpret_cast<std::uintptr_t>(instance_));
+    instance_->next = instances.first;
+    if (instances.first != nullptr) instances.first->previous = instance_;
+    instances.first = instance_;
+}
+
+heap::~heap() {
+    if (instance_ == nullptr) return;
+    release();
+    const os::lock_guard guard(instances.lock);
+    heap_instance* i = instance_;
+    (i->previous != nullptr ? i->previous->next : instances.first) = i->next;
+    if (i->next != nullptr) i->next->previous = i->previous;
+    instances.pool.put(i);
+}
+
+heap::heap(heap&& other) noexcept : instance_(other.instance_) {
+    other.instance_ = nullptr;
+}
+
+heap& heap::operator=(heap&& other) noexcept {
+    heap_instance* mine = instance_;
+    instance_ = other.instance_;
+    other.instance_ = mine;  // freed by other's destructor
+    return *this;
+}
+
+void* heap::allocate(std::size_t size, std::size_t alignment, contents kind) noexcept {
+    if (instance_ == nullptr) return nullptr;
+    const bool noscan = kind == contents::no_pointers;
+    const os::lock_guard guard(instance_->lock);
+    if (const span_class sclass = class_for(size, alignment, noscan))
+        return instance_->cache.allocate(sclass, size);
+    return allocate_large_for(instance_->core, instance_->node, size, alignment, noscan, nullptr);
+}
+
+void heap::deallocate(void* p) noexcept {
+    if (p == nullptr) return;
+    if (span* s = heap_map.find(p)) {
+        if (instance_ == nullptr || s->owner != &instance_->core) report_wrong_heap(p);
+        free_in(*instance_, s, p);
+        return;
+    }
+    huge_block* b = huge_blocks.find(p);
+    if (b == nullptr) report_invalid_free(p);
+    if (instance_ == nullptr || b->owner != &instance_->core) report_wrong_heap(p);
+    instance_free_huge(b, p);
+}
+
+void heap::release() noexcept {
+    if (instance_ == nullptr) return;
+    heap_instance& in = *instance_;
+    const os::lock_guard guard(in.lock);
+    // What lives now counts as freed; what lies in the cache was counted already.
+    in.cache.flush_all();
+    in.cache.add_counts(in.before_release);
+    in.cache.reset_counts();
+    for (unsigned c = 0; c < span_class_count; ++c) {
+        central_list& list = in.centrals[c];
+        in.before_release[c].freed = in.before_release[c].allocated;
+        list.direct_freed = 0;
+        list.first = list.last = nullptr;
+        list.spans = list.objects_out = 0;
+        list.empty_spans = 0;
+    }
+    while (span* s = in.core.all_spans_) {
+        if (s->kind == span_kind::sampled) {
+            sampler::free(s, reinterpret_cast<void*>(sampler::object_of(*s)));
+        } else {
+            store.destroy(s);
+        }
+    }
+    huge_blocks.free_all(&in.core);
+    in.core.huge_.freed.store(in.core.huge_.allocated.load());
+    in.core.huge_.bytes_freed.store(in.core.huge_.bytes_allocated.load());
+}
+
+heap::usage heap::read_usage() const noexcept {
+    usage u{};
+    if (instance_ == nullptr) return u;
+    heap_instance& in = *instance_;
+    const os::lock_guard guard(in.lock);
+    class_counts counts[span_class_count];
+    for (unsigned c = 0; c < span_class_count; ++c) counts[c] = in.before_release[c];
+    in.cache.add_counts(counts);
+    for (unsigned c = 2; c < span_class_count; ++c) {
+        counts[c].freed += in.centrals[c].direct_freed;
+        u.mallocs += counts[c].allocated;
+        u.frees += counts[c].freed;
+        u.live_bytes += (counts[c].allocated - counts[c].freed) * class_size[c >> 1];
+    }
+    const heap_core& core = in.core;
+    u.mallocs += core.large_allocated_ + core.huge_.allocated;
+    u.frees += core.large_freed_ + core.huge_.freed;
+    const std::uint64_t huge_bytes = core.huge_.bytes_allocated - core.huge_.bytes_freed;
+    u.live_bytes += core.large_bytes_allocated_ - core.large_bytes_freed_ + huge_bytes;
+    u.span_bytes = huge_bytes;
+    for (const span* s = core.all_spans_; s != nullptr; s = s->owner_next)
+        u.span_bytes += s->byte_count();
+    return u;
+}
+
+void heap::for_each_object(void (*visit)(void* context, const object_info& object),
+                           void* context) const noexcept {
+    if (instance_ == nullptr) return;
+    const os::lock_guard guard(instance_->lock);
+    instance_->cache.flush_all();
+    for (const span* s = instance_->core.all_spans_; s != nullptr; s = s->owner_next) {
+        visit_span(*s, visit, context, nullptr);
+    }
+    huge_blocks.for_each([&](huge_block& b) noexcept {
+        if (b.owner == &instance_->core) visit(context, describe_block(b));
+    });
+}
+
+}  // namespace steady

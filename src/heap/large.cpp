@@ -1,0 +1,284 @@
+// large.cpp - objects of whole pages, over-aligned objects, and realloc.
+//
+//   up to 32 KiB        size classes, through the thread cache
+//   up to 4 MiB         a large span: pages from the page heap, grown in place
+//                       while the pages behind it are free
+//   from 4 MiB on       a huge block: address space of its own with room to grow
+//
+// A huge block that cannot be had - no address space, too many mappings - is
+// made from pages instead, so the limit between the two is a preference.
+#include <cstdint>
+
+#include "steady/core/check.hpp"
+#include "steady/core/options.hpp"
+#include "steady/heap/detail/checked.hpp"
+#include "steady/heap/detail/checks.hpp"
+#include "steady/heap/detail/front.hpp"
+#include "steady/heap/detail/runtime.hpp"
+#include "steady/heap/detail/sampler.hpp"
+#include "steady/heap/detail/scavenger.hpp"
+#include "steady/heap/detail/span_store.hpp"
+#include "steady/os/numa.hpp"
+
+namespace steady::detail {
+
+namespace {
+
+constexpr std::size_t huge_threshold = huge_heap::threshold.count();
+constexpr std::size_t largest_request =
+    static_cast<std::size_t>(PTRDIFF_MAX) - (std::size_t{1} << 30);
+constexpr auto relaxed = std::memory_order_relaxed;
+
+std::uint32_t pages_for(std::size_t size) noexcept {
+    const std::size_t count = (size + page_size.count() - 1) >> page_shift;
+    return static_cast<std::uint32_t>(count == 0 ? 1 : count);
+}
+
+std::size_t in_pages(std::size_t size) noexcept {
+    return round_up(size, page_size.count());
+}
+
+// Bytes usable from `p` on, whatever holds it.
+struct place {
+    span* s = nullptr;
+    huge_block* b = nullptr;
+    std::size_t usable = 0;
+};
+
+std::size_t usable_in(const span& s) noexcept {
+    switch (s.kind) {
+        case span_kind::small:
+        case span_kind::large: return s.object_size;
+        case span_kind::sampled: return class_size[s.sclass >> 1];
+        case span_kind::guarded: return round_up(s.requested == 0 ? 1 : s.requested, 16);
+    }
+    return 0;
+}
+
+place place_of(const void* p) noexcept {
+    place at;
+    if ((at.s = heap_map.find(p)) != nullptr) {
+        at.usable = usable_in(*at.s);
+    } else if ((at.b = huge_blocks.find(p)) != nullptr) {
+        at.usable = at.b->size;
+    }
+    return at;
+}
+
+void count_resized(huge_block* b, std::size_t before) noexcept {
+    huge_counts& counts = static_cast<heap_core*>(b->owner)->huge_;
+    const std::size_t after = b->size;
+    if (after > before) counts.bytes_allocated.fetch_add(after - before, relaxed);
+    if (after < before) counts.bytes_freed.fetch_add(before - after, relaxed);
+}
+
+// Grows the large span `s` to hold `size` bytes where it stands.
+bool grow_span(span& s, std::size_t size) noexcept {
+    const std::uint32_t wanted = pages_for(size);
+    if (!make_room(bytes{(std::size_t{wanted} - s.page_count) << page_shift})) return false;
+    bool zeroed = false;
+    return store.extend(&s, wanted, zeroed);
+}
+
+void* move_to_new(void* p, std::size_t usable, std::size_t size) noexcept {
+    void* fresh = allocate(size);
+    if (fresh == nullptr) return nullptr;
+    __builtin_memcpy(fresh, p, usable < size ? usable : size);
+    deallocate(p);
+    return fresh;
+}
+
+void* resize_huge(huge_block* b, void* p, std::size_t size) noexcept {
+    const std::size_t before = b->size;
+    if (size < huge_threshold / 2) return move_to_new(p, before, size);
+    if (size <= before) {
+        if (in_pages(size) < before) huge_blocks.shrink(b, bytes{in_pages(size)});
+        count_resized(b, before);
+        return p;
+    }
+    if (!make_room(bytes{size - before})) return nullptr;
+    if (huge_blocks.grow(b, bytes{in_pages(size)})) {
+        count_resized(b, before);
+        return p;
+    }
+    const auto moved = huge_blocks.grow_moving(b, bytes{in_pages(size)});
+    if (!moved) return move_to_new(p, before, size);
+    count_resized(*moved, before);
+    return (*moved)->base;
+}
+
+void* resize_large(span* s, void* p, std::size_t size) noexcept {
+    const std::size_t before = s->object_size;
+    if (size > before) {
+        if (size < huge_threshold && grow_span(*s, size)) return p;
+        return move_to_new(p, before, size);
+    }
+    if (size <= largest_small / 2) return move_to_new(p, before, size);
+    const std::uint32_t wanted = pages_for(size);
+    if (wanted < s->page_count) store.shrink(s, wanted);
+    return p;
+}
+
+}  // namespace
+
+span_class class_for(std::size_t size, std::size_t alignment, bool noscan) noexcept {
+    if (size > largest_small || alignment > page_size.count()) return 0;
+    if (size == 0) size = 1;
+    const auto pick = [noscan](unsigned c) {
+        return static_cast<span_class>(c * 2 + (noscan ? 1 : 0));
+    };
+    if (alignment <= 8) {
+        return pick(size <= table_split ? size_to_class8[(size + 7) >> 3]
+                                        : size_to_class128[(size - table_split + 127) >> 7]);
+    }
+    if (alignment == 16 && size > 8) {
+        return static_cast<span_class>(
+            (size <= table_split ? span_classes.by_8[(size + 7) >> 3]
+                                 : span_classes.by_128[(size - table_split + 127) >> 7]) &
+            (noscan ? 0xff : 0xfe));
+    }
+    // Spans begin at a page, so objects are aligned as their size is divisible.
+    for (unsigned c = 1; c < class_count; ++c) {
+        if (class_size[c] >= size && class_size[c] % alignment == 0) return pick(c);
+    }
+    return 0;
+}
+
+void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::size_t alignment,
+                         bool noscan, bool* zeroed) noexcept {
+    if (size > largest_request || alignment > largest_request) return nullptr;
+    const std::size_t rounded = in_pages(size == 0 ? 1 : size);
+    bool is_zero = false;
+    if (rounded >= huge_threshold) {
+        if (!make_room(bytes{rounded})) return nullptr;
+        const auto block = huge_blocks.allocate(bytes{rounded}, alignment, is_zero, &core);
+        if (block) {
+            (*block)->noscan = noscan;
+            core.huge_.allocated.fetch_add(1, relaxed);
+            core.huge_.bytes_allocated.fetch_add((*block)->size, relaxed);
+            if (zeroed != nullptr) *zeroed = is_zero;
+            return (*block)->base;
+        }
+    }
+    if (rounded >> page_shift > UINT32_MAX / 2) return nullptr;
+    const auto made = store.make(node, {.sclass = static_cast<span_class>(noscan ? 1 : 0),
+                                        .kind = span_kind::large,
+                                        .page_count = pages_for(rounded),
+                                        .alignment_pages = static_cast<std::uint32_t>(
+                                            (alignment + page_size.count() - 1) >> page_shift),
+                                        .object_size = rounded,
+                                        .owner = &core});
+    if (!made) return nullptr;
+    if (zeroed != nullptr) *zeroed = (*made)->zeroed;
+    return reinterpret_cast<void*>((*made)->base);
+}
+
+void* allocate_large(std::size_t size, std::size_t alignment, bool noscan, bool* zeroed) noexcept {
+    if (!open_heap()) return nullptr;
+    return allocate_large_for(default_core, os::current_node(), size, alignment, noscan, zeroed);
+}
+
+void free_large(span* s, void* p) noexcept {
+    if (reinterpret_cast<std::uintptr_t>(p) != s->base) report_invalid_free(p);
+    store.destroy(s);
+}
+
+void free_huge(huge_block* b, void* p) noexcept {
+    if (p != b->base) report_invalid_free(p);
+    huge_counts& counts = static_cast<heap_core*>(b->owner)->huge_;
+    counts.freed.fetch_add(1, relaxed);
+    counts.bytes_freed.fetch_add(b->size, relaxed);
+    huge_blocks.free(b);
+    if (worth_scavenging(idle_huge_bytes(), 0)) scavenger_request();
+}
+
+void* allocate_zeroed(std::size_t size) noexcept {
+    if (size > largest_small) {
+        bool zeroed = false;
+        void* p = allocate_large(size, 1, true, &zeroed);
+        if (p != nullptr && !zeroed) __builtin_memset(p, 0, size);
+        return p;
+    }
+    void* p = allocate(size);
+    if (p != nullptr) __builtin_memset(p, 0, size);
+    return p;
+}
+
+void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
+    if (const span_class sclass = class_for(size, alignment, true))
+        return allocate_class(sclass, size);
+    return allocate_large(size, alignment, true, nullptr);
+}
+
+void deallocate_sized(void* p, std::size_t size) noexcept {
+    deallocate_aligned(p, size, 16);
+}
+
+void deallocate_aligned(void* p, std::size_t size, std::size_t) noexcept {
+    if (p != nullptr && (STEADY_CHECK >= 1 || checked_mode())) {
+        const place at = place_of(p);
+        if (at.s != nullptr) {
+            checked::check_size(*at.s, p, size);
+        } else if (at.b != nullptr && size > at.usable) {
+            report_wrong_huge_size(p, size, at.usable);
+        }
+    }
+    deallocate(p);
+}
+
+void* reallocate(void* p, std::size_t size) noexcept {
+    const place at = place_of(p);
+    if (size > largest_request) return nullptr;
+    if (at.b != nullptr) {
+        if (p != at.b->base) report_invalid_free(p);
+        return resize_huge(at.b, p, size);
+    }
+    if (at.s == nullptr) report_invalid_free(p);
+    if (at.s->kind == span_kind::large && at.s->owner->is_default())
+        return resize_large(at.s, p, size);
+    // Shrinking by less than half stays: the class would hardly be smaller.
+    if (size <= at.usable && size > at.usable / 2) return p;
+    if (size <= at.usable && class_for(size, 16, at.s->noscan()) == at.s->sclass) return p;
+    return move_to_new(p, at.usable, size);
+}
+
+bool grow_in_place(void* p, std::size_t size) noexcept {
+    const place at = place_of(p);
+    if (size <= at.usable) return true;
+    if (size > largest_request) return false;
+    if (at.b != nullptr) {
+        if (!make_room(bytes{size - at.usable})) return false;
+        if (!huge_blocks.grow(at.b, bytes{in_pages(size)})) return false;
+        count_resized(at.b, at.usable);
+        return true;
+    }
+    return at.s != nullptr && at.s->kind == span_kind::large && size < (std::size_t{1} << 40) &&
+           grow_span(*at.s, size);
+}
+
+std::size_t usable_size(const void* p) noexcept {
+    return p == nullptr ? 0 : place_of(p).usable;
+}
+
+bool owns(const void* p) noexcept {
+    return heap_map.find(p) != nullptr || huge_blocks.find(p) != nullptr;
+}
+
+// The limits count what is resident or may become so: the os ledger `ready`.
+// Cached free pages are given up for them, in steps the caller hardly feels.
+bool make_room(bytes more) noexcept {
+    const std::uint64_t soft = options().memory_limit;
+    const std::uint64_t hard = options().hard_memory_limit;
+    if (soft == 0 && hard == 0) return true;
+    const std::size_t ready = os::ledgers().ready.value().count();
+    const std::uint64_t limit = soft != 0 && (hard == 0 || soft < hard) ? soft : hard;
+    if (ready + more.count() <= limit) return true;
+    const std::size_t excess = ready + more.count() - limit;
+    const std::size_t released = release_free_pages(excess, true, false);
+    if (released < excess) {
+        huge_blocks.scavenge(bytes{excess - released}, true);
+    }
+    return hard == 0 || os::ledgers().ready.value().count() + more.count() <= hard;
+}
+
+}  // namespace steady::detail

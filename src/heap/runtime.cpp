@@ -1,0 +1,306 @@
+// runtime.cpp - opening the default heap, the life of its threads, fork. The
+// story is in runtime.hpp.
+#include "steady/heap/detail/runtime.hpp"
+
+#include <pthread.h>
+
+#include "steady/core/fatal.hpp"
+#include "steady/core/options.hpp"
+#include "steady/heap/detail/checked.hpp"
+#include "steady/heap/detail/checks.hpp"
+#include "steady/heap/detail/depots.hpp"
+#include "steady/heap/detail/front.hpp"
+#include "steady/heap/detail/instances.hpp"
+#include "steady/heap/detail/sampler.hpp"
+#include "steady/heap/detail/scavenger.hpp"
+#include "steady/heap/detail/span_store.hpp"
+#include "steady/os/barrier.hpp"
+#include "steady/os/metadata.hpp"
+#include "steady/os/numa.hpp"
+#include "steady/os/thread.hpp"
+
+namespace steady::detail {
+
+constinit thread_cache empty_cache;
+constinit __thread thread_cache* current_cache __attribute__((tls_model("initial-exec"))) =
+    &empty_cache;
+constinit heap_core default_core;
+constinit cache_registry registry;
+
+namespace {
+
+constinit os::mutex init_lock;
+constinit std::atomic<bool> opened{false};
+constinit pthread_key_t exit_key;
+constinit thread_cache* orphans = nullptr;  // caches of threads that a fork left behind
+
+// The thread's destructors have run: whatever it still frees goes direct.
+constinit __thread bool departed __attribute__((tls_model("initial-exec"))) = false;
+
+// Forgets a cache's counters after they were added to the departed ones.
+void retire_counts(thread_cache& c) noexcept {
+    c.add_counts(registry.departed);
+    c.reset_counts();
+}
+
+void leave_registry(thread_cache* c) noexcept {
+    (c->previous != nullptr ? c->previous->next : registry.first) = c->next;
+    if (c->next != nullptr) c->next->previous = c->previous;
+    c->next = c->previous = nullptr;
+    --registry.threads;
+}
+
+// Key destructor: the last thing of the heap that runs in a thread.
+void detach_thread(void* value) noexcept {
+    auto* c = static_cast<thread_cache*>(value);
+    current_cache = &empty_cache;
+    departed = true;
+    const os::lock_guard guard(registry.lock);
+    leave_registry(c);
+    c->flush_all();
+    retire_counts(*c);
+    c->next = registry.unused;
+    registry.unused = c;
+}
+
+extern "C" void steady_thread_exit(void* value) {
+    detach_thread(value);
+}
+
+void adopt_orphans() noexcept {
+    while (orphans != nullptr) {
+        thread_cache* c = orphans;
+        orphans = c->next;
+        c->next = nullptr;
+        c->close();
+        c->drain_closed();  // an operation may have been cut in two by the fork: its object stays out
+        c->release_magazines();
+        retire_counts(*c);
+        c->next = registry.unused;
+        registry.unused = c;
+    }
+}
+
+thread_cache* attach_thread() noexcept {
+    if (departed || !open_heap() || checked_mode()) return nullptr;
+    thread_cache* c = nullptr;
+    {
+        const os::lock_guard guard(registry.lock);
+        adopt_orphans();
+        c = registry.unused;
+        if (c != nullptr) {
+            registry.unused = c->next;
+        } else {
+            // K4: fresh metadata is zero, and a zeroed cache is an empty one;
+            // constructing it would touch four pages of which few are used.
+            c = static_cast<thread_cache*>(os::metadata_alloc(
+                bytes{sizeof(thread_cache)}, alignof(bin) * 2, metadata_ledgers.caches));
+            if (c == nullptr) return nullptr;
+        }
+        c->begin(default_core, os::current_node(),
+                 os::now_ns() ^ reinterpret_cast<std::uintptr_t>(c));
+        c->next = registry.first;
+        if (registry.first != nullptr) registry.first->previous = c;
+        registry.first = c;
+        ++registry.threads;
+    }
+    current_cache = c;
+    pthread_setspecific(exit_key, c);  // may allocate: the cache is already there
+    return c;
+}
+
+bool open_locked() noexcept {
+    const auto fail = [](const error& e) noexcept {
+        message m("heap");
+        m.text("cannot open the heap: ").text(e.action).text(" failed: ").text(describe(e.code));
+        m.line(
+            "  Every allocation will fail. Raise the address space limit (ulimit -v) or free "
+            "memory.");
+        warn(m);
+        return false;
+    };
+    if (const auto done = store.open(); !done) return fail(done.error());
+    const unsigned nodes = store.node_count();
+    const bytes size{sizeof(central_list) * span_class_count * nodes};
+    void* memory = os::metadata_alloc(size, alignof(central_list), metadata_ledgers.centrals);
+    if (memory == nullptr) return fail({errc::out_of_memory, 12, "allocating the central lists"});
+    default_core.centrals_ =
+        static_cast<central_list*>(memory);  // zeroed memory is an empty central
+    default_core.nodes_ = nodes;
+    default_core.default_ = true;
+    if (const auto done = depots.open(nodes); !done) return fail(done.error());
+    sampler::configure(options().profilerate, options().guard_rate);
+    if (pthread_key_create(&exit_key, steady_thread_exit) != 0) {
+        message m("heap");
+        m.text("no pthread key left (PTHREAD_KEYS_MAX): threads will run without caches, slower.");
+        warn(m);
+        departed = true;
+    }
+    return true;
+}
+
+}  // namespace
+
+bool open_heap() noexcept {
+    if (opened.load(std::memory_order_acquire)) return true;  // pairs with the store below
+    const os::lock_guard guard(init_lock);
+    if (opened.load(std::memory_order_relaxed)) return true;
+    if (!open_locked()) return false;
+    opened.store(true, std::memory_order_release);
+    return true;
+}
+
+bool checked_mode() noexcept {
+    return options().check != 0;
+}
+
+void* allocate_slow(std::size_t size, span_class sclass) noexcept {
+    thread_cache* c = current_cache;
+    if (c == &empty_cache && (c = attach_thread()) == nullptr) {
+        if (!open_heap()) return nullptr;
+        if (checked_mode())
+            return checked::allocate(default_core, os::current_node(), sclass, size);
+        return allocate_direct(default_core, os::current_node(), sclass);
+    }
+    return c->allocate(sclass, size);
+}
+
+void* allocate_direct(heap_core& core, unsigned node, span_class sclass) noexcept {
+    void* object = nullptr;
+    if (core.take(node, sclass, &object, 1) == 0) return nullptr;
+    central_list& list = core.central(core.nodes_ == 1 ? 0 : node, sclass);
+    const os::lock_guard guard(list.lock);
+    ++list.direct_allocated;
+    return object;
+}
+
+void free_direct(heap_core& core, span* s, void* p) noexcept {
+    const span_class sclass = s->sclass;
+    central_list& list = core.central(core.nodes_ == 1 ? 0u : s->node, sclass);
+    core.put(sclass, &p, 1);
+    const os::lock_guard guard(list.lock);
+    ++list.direct_freed;
+}
+
+void deallocate_slow(void* p) noexcept {
+    if (p == nullptr) return;
+    span* s = heap_map.find(p);
+    if (s == nullptr) {
+        huge_block* b = huge_blocks.find(p);
+        if (b == nullptr) report_invalid_free(p);
+        static_cast<heap_core*>(b->owner)->is_default() ? free_huge(b, p)
+                                                        : instance_free_huge(b, p);
+        return;
+    }
+    if (!s->owner->is_default()) {
+        instance_free(s, p);
+        return;
+    }
+    switch (s->kind) {
+        case span_kind::small: {
+            thread_cache* c = current_cache;
+            if (c == &empty_cache && (c = attach_thread()) == nullptr) {
+                checked_mode() ? checked::free(default_core, s, p, 0)
+                               : free_direct(default_core, s, p);
+                return;
+            }
+            c->free(s->sclass, p);
+            return;
+        }
+        case span_kind::large: free_large(s, p); return;
+        case span_kind::sampled:
+        case span_kind::guarded: {
+            central_list& list =
+                default_core.central(default_core.nodes_ == 1 ? 0u : s->node, s->sclass);
+            sampler::free(s, p);
+            const os::lock_guard guard(list.lock);
+            ++list.direct_freed;
+            return;
+        }
+    }
+}
+
+bool empty_idle_caches(std::uint32_t idle_ticks) noexcept {
+    const os::lock_guard guard(registry.lock);
+    adopt_orphans();
+    bool any = false;
+    for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
+        const bool moved = c->slow_calls != c->seen_slow_calls;
+        c->seen_slow_calls = c->slow_calls;
+        c->idle_ticks = moved ? 0 : c->idle_ticks + 1;
+        if (c == current_cache || c->closed || c->idle_ticks < idle_ticks || c->cached_bytes() == 0)
+            continue;
+        c->close();
+        any = true;
+    }
+    if (!any) return false;
+    if (!os::membarrier()) return false;  // their owners reopen them; nothing was taken
+    for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->drain_closed();
+    return true;
+}
+
+std::size_t trim() noexcept {
+    if (!open_heap()) return 0;
+    if (current_cache != &empty_cache) current_cache->flush_all();
+    os::membarrier_register();
+    empty_idle_caches(0);
+    depots.trim(default_core, ~std::size_t{0}, true);
+    const std::size_t released = release_free_pages(~std::size_t{0}, true, false);
+    const std::size_t before = idle_huge_bytes();
+    while (huge_blocks.scavenge(bytes{std::size_t{64} << 20}, true)) {
+    }
+    const std::size_t after = idle_huge_bytes();
+    return released + (before > after ? before - after : 0);
+}
+
+// All locks, in the order of lock_order.hpp: the child finds every structure
+// between two operations.
+void before_fork() noexcept {
+    init_lock.lock();
+    if (!opened.load(std::memory_order_relaxed)) return;
+    registry.lock.lock();
+    lock_instances();
+    for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->lock.lock();
+    checked::before_fork();
+    for (unsigned i = 0; i < default_core.nodes_ * span_class_count; ++i)
+        default_core.centrals_[i].lock.lock();
+    store.lock_all();
+    huge_blocks.before_fork();
+}
+
+void after_fork_in_parent() noexcept {
+    if (opened.load(std::memory_order_relaxed)) {
+        huge_blocks.after_fork_in_parent();
+        store.unlock_all();
+        for (unsigned i = default_core.nodes_ * span_class_count; i-- > 0;)
+            default_core.centrals_[i].lock.unlock();
+        checked::after_fork();
+        for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->lock.unlock();
+        unlock_instances();
+        registry.lock.unlock();
+    }
+    init_lock.unlock();
+}
+
+// The child has one thread. The others' caches become orphans; they are emptied
+// when the child first starts a thread or trims, not here: most children exec,
+// and touching those pages would copy them.
+void after_fork_in_child() noexcept {
+    after_fork_in_parent();
+    os::metadata_reset_after_fork();  // its callers hold one of the locks above
+    if (!opened.load(std::memory_order_relaxed)) return;
+    scavenger_forget_after_fork();
+    const os::lock_guard guard(registry.lock);
+    thread_cache* c = registry.first;
+    while (c != nullptr) {
+        thread_cache* next = c->next;
+        if (c != current_cache) {
+            leave_registry(c);
+            c->next = orphans;
+            orphans = c;
+        }
+        c = next;
+    }
+}
+
+}  // namespace steady::detail

@@ -1,0 +1,124 @@
+// sampler.cpp - drawing samples and housing sampled objects. The story is in
+// sampler.hpp.
+#include "steady/heap/detail/sampler.hpp"
+
+#include <bit>
+
+#include "steady/core/hooks.hpp"
+#include "steady/heap/detail/checks.hpp"
+#include "steady/heap/detail/central.hpp"
+#include "steady/heap/detail/guards.hpp"
+#include "steady/heap/detail/span_store.hpp"
+
+namespace steady::detail {
+
+namespace {
+
+constinit std::atomic<std::uint64_t> period_{0};
+constinit std::atomic<std::uint32_t> guard_rate_{0};
+constexpr auto relaxed = std::memory_order_relaxed;
+constexpr double ln2 = 0.693147180559945309417;
+
+// exp(-x) for x >= 0, to 1e-12 relative: x = k ln2 + r, Taylor for r. libm would
+// be one more library in every program that preloads us.
+double exp_minus(double x) noexcept {
+    if (x > 700) return 0;
+    const int k = static_cast<int>(x / ln2 + 0.5);
+    const double r = k * ln2 - x;  // |r| <= ln2 / 2
+    double term = 1, sum = 1;
+    for (int i = 1; i < 14; ++i) {
+        term *= r / i;
+        sum += term;
+    }
+    return sum * std::bit_cast<double>(static_cast<std::uint64_t>(1023 - k) << 52);
+}
+
+// -ln(u) for u in (0, 1): exponent and mantissa, the latter by the series of
+// atanh, to 1e-12.
+double minus_log(double u) noexcept {
+    const auto bits = std::bit_cast<std::uint64_t>(u);
+    const int exponent = static_cast<int>(bits >> 52) - 1023;
+    const double m = std::bit_cast<double>((bits & ((std::uint64_t{1} << 52) - 1)) |
+                                           (std::uint64_t{1023} << 52));
+    const double z = (m - 1) / (m + 1);  // m in [1, 2): |z| <= 1/3
+    double power = z, sum = 0;
+    for (int i = 1; i < 27; i += 2) {
+        sum += power / i;
+        power *= z * z;
+    }
+    return -(exponent * ln2 + 2 * sum);
+}
+
+}  // namespace
+
+void sampler::configure(std::uint64_t period, std::uint32_t guard_rate) noexcept {
+    period_.store(period, relaxed);
+    guard_rate_.store(guard_rate, relaxed);
+    if (guard_rate != 0) guards::watch_faults();
+}
+
+bool sampler::active() noexcept {
+    return period_.load(relaxed) != 0 && (sample_hook.armed() || guard_rate_.load(relaxed) != 0);
+}
+
+double sampler::probability(std::size_t size) noexcept {
+    const std::uint64_t period = period_.load(relaxed);
+    if (period <= 1) return 1;
+    return 1 - exp_minus(static_cast<double>(size) / static_cast<double>(period));
+}
+
+// ln(1 - p) is -size / period exactly, which makes the geometric draw one logarithm.
+std::uint64_t sampler::draw(std::size_t size, wyrand& random) noexcept {
+    const std::uint64_t period = period_.load(relaxed);
+    if (period <= 1) return 1;
+    const double u = (static_cast<double>(random() >> 12) + 0.5) * 0x1p-52;
+    const double objects = minus_log(u) * static_cast<double>(period) / static_cast<double>(size);
+    return objects > 1e18 ? std::uint64_t{1} << 60 : static_cast<std::uint64_t>(objects) + 1;
+}
+
+void* sampler::allocate(heap_core& core, unsigned node, span_class sclass, std::size_t size,
+                        wyrand& random) noexcept {
+    const std::uint32_t rate = guard_rate_.load(relaxed);
+    const bool guarded = rate != 0 && core.is_default() && random() % rate == 0;
+    if (!guarded && !sample_hook.armed()) return nullptr;
+    const std::size_t class_bytes = class_size[sclass >> 1];
+    const std::uint32_t object_pages =
+        static_cast<std::uint32_t>((class_bytes + page_size.count() - 1) >> page_shift);
+    const auto made = store.make(node, {.sclass = sclass,
+                                        .kind = guarded ? span_kind::guarded : span_kind::sampled,
+                                        .page_count = object_pages + (guarded ? 1 : 0),
+                                        .object_size = class_bytes,
+                                        .owner = &core});
+    if (!made) return nullptr;
+    span* s = *made;
+    s->requested = size;
+    s->probability = probability(class_bytes);
+    if (guarded && !guards::protect_tail(*s)) {
+        store.destroy(s);
+        return nullptr;
+    }
+    auto* object = reinterpret_cast<void*>(object_of(*s));
+    sample_hook.announce(
+        {sample_event::what::allocated, object, bytes{class_bytes}, bytes{size}, s->probability});
+    return object;
+}
+
+std::uintptr_t sampler::object_of(const span& s) noexcept {
+    if (s.kind != span_kind::guarded) return s.base;
+    // Ends at the guard page, so that one byte too far faults; 16-byte aligned.
+    return s.base + s.byte_count() - page_size.count() -
+           round_up(s.requested == 0 ? 1 : s.requested, 16);
+}
+
+void sampler::free(span* s, void* object) noexcept {
+    if (reinterpret_cast<std::uintptr_t>(object) != object_of(*s)) report_invalid_free(object);
+    sample_hook.announce({sample_event::what::freed, object, bytes{s->object_size},
+                          bytes{s->requested}, s->probability});
+    if (s->kind == span_kind::guarded) {
+        guards::retire(s);
+        return;
+    }
+    store.destroy(s);
+}
+
+}  // namespace steady::detail

@@ -1,0 +1,277 @@
+// span_store.cpp - spans out of pages, and the tables that find them. The story
+// is in span_store.hpp.
+#include "steady/heap/detail/span_store.hpp"
+
+#include <bit>
+#include <new>
+
+#include "steady/heap/detail/runtime.hpp"
+#include "steady/heap/detail/scavenger.hpp"
+#include "steady/os/numa.hpp"
+
+namespace steady::detail {
+
+constinit address_map heap_map;
+constinit span_store store;
+constinit heap_ledgers metadata_ledgers;
+
+namespace {
+
+constexpr bytes nominal_size{std::size_t{1} << 40};  // 1 TiB: 2^27 pages
+constexpr bytes smallest_size{std::size_t{64} << 20};
+constexpr std::uintptr_t area_hint =
+    0x00c0'0000'0000;  // where Go puts its arenas: far from mmap's and brk's ground
+constexpr std::size_t arena_pages =
+    8192;  // 64 MiB: tables are prepared for this many pages at a time
+
+// Instances know their spans, to give them all back at once; their lock is held.
+void join_owner(heap_core& core, span* s) noexcept {
+    if (core.is_default()) return;
+    s->owner_previous = nullptr;
+    s->owner_next = core.all_spans_;
+    if (core.all_spans_ != nullptr) core.all_spans_->owner_previous = s;
+    core.all_spans_ = s;
+}
+
+void leave_owner(heap_core& core, span* s) noexcept {
+    if (core.is_default()) return;
+    (s->owner_previous != nullptr ? s->owner_previous->owner_next : core.all_spans_) =
+        s->owner_next;
+    if (s->owner_next != nullptr) s->owner_next->owner_previous = s->owner_previous;
+}
+
+result<os::area> open_table(std::size_t size) noexcept {
+    return os::area::open(bytes{round_up(size, 65536)}, bytes{65536}, 0, false, bytes{0},
+                          "steady tables");
+}
+
+}  // namespace
+
+result<void> span_store::open() noexcept {
+    auto memory = os::area::open(nominal_size, smallest_size, area_hint, true, smallest_size);
+    if (!memory) return memory.error();
+    memory_ = *memory;
+    const unsigned nodes = os::node_count() > max_nodes ? max_nodes : os::node_count();
+    const std::size_t total = memory_.size().count() >> page_shift;
+    pages_per_node_ = static_cast<std::uint32_t>(round_down(total / nodes, arena_pages));
+
+    const std::size_t node_tables = page_heap::tables_size(pages{pages_per_node_}).count();
+    auto tables = open_table(node_tables * nodes);
+    if (!tables) return tables.error();
+    tables_ = *tables;
+    auto classes = open_table(total);
+    if (!classes) return classes.error();
+    classes_ = *classes;
+    auto spans = open_table(total * sizeof(span*));
+    if (!spans) return spans.error();
+    spans_ = *spans;
+
+    heap_map.base = reinterpret_cast<std::uintptr_t>(memory_.base());
+    heap_map.class_of_page = reinterpret_cast<std::atomic<std::uint8_t>*>(classes_.base());
+    heap_map.span_of_page = reinterpret_cast<std::atomic<span*>*>(spans_.base());
+    for (unsigned i = 0; i < nodes; ++i) {
+        nodes_[i].first_page = i * pages_per_node_;
+        const auto opened =
+            nodes_[i].pages.open(memory_, to_bytes(pages{nodes_[i].first_page}),
+                                 pages{pages_per_node_}, tables_, bytes{i * node_tables});
+        if (!opened) return opened.error();
+    }
+    node_count_ = nodes;
+    return {};
+}
+
+// A1: the tables are readable for every page below pages_ready. With one node
+// that is a growing prefix; with several the slices lie far apart, so the whole
+// of both tables is prepared at once (only what is touched becomes resident).
+result<void> span_store::cover_tables(unsigned node) noexcept {
+    std::size_t ready = heap_map.pages_ready.load(std::memory_order_relaxed);
+    std::size_t needed = nodes_[node].pages.high_water().count();
+    const std::size_t total = std::size_t{pages_per_node_} * node_count_;
+    if (node_count_ != 1) needed = total;
+    if (needed <= ready) return {};
+    needed = round_up(needed, arena_pages);
+    const auto cover = [&](os::area& table, std::size_t entry) -> result<void> {
+        const std::size_t from = round_up(ready * entry, 65536);
+        const std::size_t to = round_up(needed * entry, 65536);
+        if (to <= from) return {};
+        if (const auto done = table.prepare(bytes{from}, bytes{to - from}); !done) return done;
+        os::use(table.base() + from, bytes{to - from});
+        return {};
+    };
+    if (const auto done = cover(classes_, 1); !done) return done;
+    if (const auto done = cover(spans_, sizeof(span*)); !done) return done;
+    heap_map.pages_ready.store(needed, std::memory_order_release);
+    return {};
+}
+
+span* span_store::new_record(node_pages& n, unsigned words) noexcept {
+    span* s = nullptr;
+    if (words == 1) {
+        if (auto* r = n.spans_1.get(metadata_ledgers.spans)) s = &(new (r) span_1{})->head;
+    } else if (words <= 8) {
+        if (auto* r = n.spans_8.get(metadata_ledgers.spans)) s = &(new (r) span_8{})->head;
+    } else {
+        if (auto* r = n.spans_16.get(metadata_ledgers.spans)) s = &(new (r) span_16{})->head;
+    }
+    if (s != nullptr) s->word_count = static_cast<std::uint8_t>(words);
+    return s;
+}
+
+void span_store::delete_record(node_pages& n, span* s) noexcept {
+    if (s->word_count == 1) {
+        n.spans_1.put(reinterpret_cast<span_1*>(s));
+    } else if (s->word_count <= 8) {
+        n.spans_8.put(reinterpret_cast<span_8*>(s));
+    } else {
+        n.spans_16.put(reinterpret_cast<span_16*>(s));
+    }
+}
+
+void span_store::set_entries(const span* s, std::uint32_t from, std::uint32_t to, span* value,
+                             std::uint8_t cls) noexcept {
+    const std::size_t first = nodes_[s->node].first_page + std::size_t{s->first_page};
+    for (std::size_t page = first + from; page < first + to; ++page) {
+        heap_map.span_of_page[page].store(value, std::memory_order_relaxed);
+        heap_map.class_of_page[page].store(cls, std::memory_order_relaxed);
+    }
+}
+
+result<span*> span_store::make(unsigned node, const span_request& request) noexcept {
+    node_pages& n = nodes_[node];
+    const bool is_small = request.kind == span_kind::small;
+    const unsigned objects = is_small ? class_objects[request.sclass >> 1] : 1;
+    const unsigned words = (objects + 63) / 64;
+    if (!make_room(to_bytes(pages{request.page_count}))) {
+        return error{errc::memory_limit, 12, "allocating a span"};
+    }
+
+    note_page_traffic();
+    const os::lock_guard guard(n.lock);
+    const auto run =
+        request.alignment_pages > 1
+            ? n.pages.allocate_aligned(pages{request.page_count}, pages{request.alignment_pages})
+            : n.pages.allocate(pages{request.page_count});
+    if (!run) return run.error();
+    if (const auto covered = cover_tables(node); !covered) {
+        n.pages.free(run->first, pages{run->count});
+        return covered.error();
+    }
+    span* s = new_record(n, words);
+    if (s == nullptr) {
+        n.pages.free(run->first, pages{run->count});
+        return error{errc::out_of_memory, 12, "allocating a span record"};
+    }
+    s->first_page = run->first;
+    s->page_count = request.page_count;
+    s->base = heap_map.base + ((std::uintptr_t{n.first_page} + run->first) << page_shift);
+    s->object_size = request.object_size;
+    s->object_count = static_cast<std::uint16_t>(objects);
+    s->divmul = is_small ? class_divmul[request.sclass >> 1] : 0;
+    s->sclass = request.sclass;
+    s->kind = request.kind;
+    s->node = static_cast<std::uint8_t>(node);
+    s->owner = request.owner;
+    s->zeroed = run->zeroed;
+    if (is_small) {
+        s->free_count = s->object_count;
+        std::uint64_t* bits = s->free_bits();
+        for (unsigned w = 0; w < words; ++w) {
+            const unsigned in_word = objects - w * 64 < 64 ? objects - w * 64 : 64;
+            bits[w] = in_word == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << in_word) - 1;  // S4
+        }
+    }
+    const bool fast = is_small && request.owner->is_default();  // A2
+    set_entries(s, 0, s->page_count, s, fast ? request.sclass : std::uint8_t{0});
+    ++n.span_count;
+    join_owner(*s->owner, s);
+    if (request.kind == span_kind::large) {
+        heap_core& core = *request.owner;
+        ++(core.is_default() ? n.large_allocated : core.large_allocated_);
+        (core.is_default() ? n.large_bytes_allocated : core.large_bytes_allocated_) +=
+            s->object_size;
+    }
+    return s;
+}
+
+void span_store::destroy(span* s) noexcept {
+    node_pages& n = nodes_[s->node];
+    note_page_traffic();
+    if (destroy_locked(n, s)) scavenger_request();
+}
+
+// Returns whether the node now has enough idle pages to wake the scavenger.
+bool span_store::destroy_locked(node_pages& n, span* s) noexcept {
+    const os::lock_guard guard(n.lock);
+    if (s->kind == span_kind::large) {
+        heap_core& core = *s->owner;
+        ++(core.is_default() ? n.large_freed : core.large_freed_);
+        (core.is_default() ? n.large_bytes_freed : core.large_bytes_freed_) += s->object_size;
+    }
+    leave_owner(*s->owner, s);
+    set_entries(s, 0, s->page_count, nullptr, 0);
+    n.pages.free(s->first_page, pages{s->page_count});
+    --n.span_count;
+    delete_record(n, s);
+    return worth_scavenging(to_bytes(n.pages.free_resident()).count(),
+                            to_bytes(n.pages.in_use()).count());
+}
+
+bool span_store::extend(span* s, std::uint32_t page_count, bool& zeroed) noexcept {
+    node_pages& n = nodes_[s->node];
+    const os::lock_guard guard(n.lock);
+    const std::uint32_t more = page_count - s->page_count;
+    if (!n.pages.extend(s->first_page + s->page_count, pages{more}, zeroed)) return false;
+    if (!cover_tables(s->node)) {
+        n.pages.free(s->first_page + s->page_count, pages{more});
+        return false;
+    }
+    set_entries(s, s->page_count, page_count, s, 0);
+    if (s->owner->is_default()) {
+        const std::size_t added = std::size_t{more} << page_shift;
+        n.large_bytes_allocated += added;
+    }
+    s->page_count = page_count;
+    s->object_size = s->byte_count();
+    return true;
+}
+
+void span_store::shrink(span* s, std::uint32_t page_count) noexcept {
+    node_pages& n = nodes_[s->node];
+    const os::lock_guard guard(n.lock);
+    set_entries(s, page_count, s->page_count, nullptr, 0);
+    n.pages.free(s->first_page + page_count, pages{s->page_count - page_count});
+    if (s->owner->is_default())
+        n.large_bytes_freed += std::size_t{s->page_count - page_count} << page_shift;
+    s->page_count = page_count;
+    s->object_size = s->byte_count();
+}
+
+std::size_t span_store::free_resident_pages() noexcept {
+    std::size_t sum = 0;
+    for (unsigned i = 0; i < node_count_; ++i) {
+        const os::lock_guard guard(nodes_[i].lock);
+        sum += nodes_[i].pages.free_resident().count();
+    }
+    return sum;
+}
+
+std::size_t span_store::in_use_pages() noexcept {
+    std::size_t sum = 0;
+    for (unsigned i = 0; i < node_count_; ++i) {
+        const os::lock_guard guard(nodes_[i].lock);
+        sum += nodes_[i].pages.in_use().count();
+    }
+    return sum;
+}
+
+void span_store::lock_all() noexcept {
+    for (unsigned i = 0; i < node_count_; ++i) nodes_[i].lock.lock();
+}
+void span_store::unlock_all() noexcept {
+    for (unsigned i = node_count_; i-- > 0;) nodes_[i].lock.unlock();
+}
+void span_store::reset_locks_after_fork() noexcept {
+    for (auto& n : nodes_) n.lock.reset_after_fork();
+}
+
+}  // namespace steady::detail

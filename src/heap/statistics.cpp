@@ -1,0 +1,223 @@
+// statistics.cpp - adding up what the heap's parts counted. The definitions are
+// in statistics.hpp.
+#include "steady/heap/statistics.hpp"
+
+#include "steady/core/options.hpp"
+#include "steady/heap/detail/depots.hpp"
+#include "steady/heap/detail/runtime.hpp"
+#include "steady/heap/detail/scavenger.hpp"
+#include "steady/heap/detail/span_store.hpp"
+#include "steady/os/memory.hpp"
+#include "steady/os/metadata.hpp"
+
+namespace steady {
+
+namespace {
+
+using namespace detail;
+
+// A text that grows inside a fixed buffer; what does not fit is cut off.
+class writer {
+public:
+    writer(char* buffer, std::size_t capacity) noexcept : buffer_(buffer), capacity_(capacity) {}
+
+    writer& text(const char* s) noexcept {
+        while (*s != 0) put(*s++);
+        return *this;
+    }
+    // Right-aligned in `width` columns.
+    writer& number(std::uint64_t v, unsigned width = 0) noexcept {
+        char digits[20];
+        unsigned n = 0;
+        do {
+            digits[n++] = static_cast<char>('0' + v % 10);
+            v /= 10;
+        } while (v != 0);
+        for (unsigned i = n; i < width; ++i) put(' ');
+        while (n != 0) put(digits[--n]);
+        return *this;
+    }
+    std::size_t finish() noexcept {
+        if (capacity_ == 0) return 0;
+        buffer_[length_] = 0;
+        return length_;
+    }
+
+private:
+    void put(char c) noexcept {
+        if (length_ + 1 < capacity_) buffer_[length_++] = c;
+    }
+    char* buffer_;
+    std::size_t capacity_;
+    std::size_t length_ = 0;
+};
+
+struct field {
+    const char* name;
+    std::uint64_t heap_statistics::*value;
+    const char* meaning;
+};
+constexpr field fields[] = {
+    {"sys", &heap_statistics::sys, "bytes from the OS"},
+    {"heap_sys", &heap_statistics::heap_sys, "  of these for spans and huge blocks"},
+    {"heap_inuse", &heap_statistics::heap_inuse, "    in use"},
+    {"heap_idle", &heap_statistics::heap_idle, "    idle"},
+    {"heap_released", &heap_statistics::heap_released, "      of these not resident"},
+    {"heap_alloc", &heap_statistics::heap_alloc, "bytes of live objects"},
+    {"heap_objects", &heap_statistics::heap_objects, "live objects"},
+    {"total_alloc", &heap_statistics::total_alloc, "bytes ever allocated"},
+    {"total_freed", &heap_statistics::total_freed, "bytes ever freed"},
+    {"mallocs", &heap_statistics::mallocs, "objects ever allocated"},
+    {"frees", &heap_statistics::frees, "objects ever freed"},
+    {"cached_bytes", &heap_statistics::cached_bytes, "free objects in thread caches and depots"},
+    {"huge_alloc", &heap_statistics::huge_alloc, "bytes of live huge blocks"},
+    {"large_objects", &heap_statistics::large_objects, "live large and huge objects"},
+    {"mspan_inuse", &heap_statistics::mspan_inuse, "span records in use"},
+    {"mspan_sys", &heap_statistics::mspan_sys, "taken for span records"},
+    {"mcache_inuse", &heap_statistics::mcache_inuse, "thread caches and magazines in use"},
+    {"mcache_sys", &heap_statistics::mcache_sys, "taken for thread caches and magazines"},
+    {"other_sys", &heap_statistics::other_sys, "tables and other records"},
+    {"reserved", &heap_statistics::reserved, "address space without memory"},
+    {"scavenged_total", &heap_statistics::scavenged_total, "bytes ever returned to the OS"},
+};
+
+void add_central(heap_statistics& s, const central_list& list, unsigned sclass) noexcept {
+    auto& line = s.by_size[sclass >> 1];
+    line.mallocs += list.direct_allocated;
+    line.frees += list.direct_freed;
+    line.spans += list.spans;
+    line.span_bytes += list.spans * class_pages[sclass >> 1] * page_size.count();
+}
+
+}  // namespace
+
+heap_statistics read_statistics() noexcept {
+    heap_statistics s{};
+    for (unsigned c = 0; c < class_count; ++c)
+        s.by_size[c].size = static_cast<std::uint32_t>(class_size[c]);
+    if (!open_heap()) return s;
+
+    class_counts counts[span_class_count] = {};
+    std::size_t in_magazines = 0;
+    {
+        const os::lock_guard guard(registry.lock);
+        for (unsigned c = 0; c < span_class_count; ++c) counts[c] = registry.departed[c];
+        for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
+            c->add_counts(counts);
+            in_magazines += c->cached_bytes();
+        }
+        s.threads = registry.threads;
+    }
+    s.cached_bytes = in_magazines + depots.held_bytes();
+    for (unsigned c = 2; c < span_class_count; ++c) {
+        s.by_size[c >> 1].mallocs += counts[c].allocated;
+        s.by_size[c >> 1].frees += counts[c].freed;
+        for (unsigned n = 0; n < default_core.nodes_; ++n) {
+            central_list& list = default_core.central(n, static_cast<span_class>(c));
+            const os::lock_guard guard(list.lock);
+            add_central(s, list, c);
+        }
+    }
+    std::uint64_t resident_idle = 0;
+    std::uint64_t large_bytes_allocated = 0, large_bytes_freed = 0;
+    auto& large = s.by_size[0];
+    for (unsigned i = 0; i < store.node_count(); ++i) {
+        node_pages& n = store.node(i);
+        const os::lock_guard guard(n.lock);
+        s.heap_inuse += to_bytes(n.pages.in_use()).count();
+        resident_idle += to_bytes(n.pages.free_resident()).count();
+        s.heap_released += to_bytes(n.pages.free_scavenged()).count();
+        s.mspan_inuse +=
+            (n.spans_1.bytes_in_use() + n.spans_8.bytes_in_use() + n.spans_16.bytes_in_use())
+                .count();
+        large.mallocs += n.large_allocated;
+        large.frees += n.large_freed;
+        large_bytes_allocated += n.large_bytes_allocated;
+        large_bytes_freed += n.large_bytes_freed;
+    }
+    const huge_counters huge = huge_blocks.counters();
+    const huge_counts& own = default_core.huge_;
+    large.mallocs += own.allocated.load(std::memory_order_relaxed);
+    large.frees += own.freed.load(std::memory_order_relaxed);
+    const std::uint64_t huge_allocated = own.bytes_allocated.load(std::memory_order_relaxed);
+    const std::uint64_t huge_freed = own.bytes_freed.load(std::memory_order_relaxed);
+    s.huge_alloc = huge_allocated - huge_freed;
+    s.heap_inuse += huge.in_use.count();
+    resident_idle += huge.idle.count();
+    s.heap_released += huge.prepared.count();
+    s.heap_idle = resident_idle + s.heap_released;
+    s.heap_sys = s.heap_inuse + s.heap_idle;
+    s.large_objects = large.mallocs - large.frees;
+    s.total_alloc = large_bytes_allocated + huge_allocated;
+    s.total_freed = large_bytes_freed + huge_freed;
+    s.mallocs = large.mallocs;
+    s.frees = large.frees;
+    for (unsigned c = 1; c < class_count; ++c) {
+        s.mallocs += s.by_size[c].mallocs;
+        s.frees += s.by_size[c].frees;
+        s.total_alloc += s.by_size[c].mallocs * class_size[c];
+        s.total_freed += s.by_size[c].frees * class_size[c];
+    }
+    s.heap_objects = s.mallocs - s.frees;
+    s.heap_alloc = s.total_alloc - s.total_freed;
+    s.mspan_sys = metadata_ledgers.spans.value().count();
+    s.mcache_sys =
+        metadata_ledgers.caches.value().count() + metadata_ledgers.magazines.value().count();
+    s.mcache_inuse = s.threads * sizeof(thread_cache) + metadata_ledgers.magazines.value().count();
+    const os::memory_ledgers& os_ledgers = os::ledgers();
+    s.reserved = os_ledgers.reserved.value().count();
+    s.sys = os_ledgers.ready.value().count() + os_ledgers.prepared.value().count();
+    s.other_sys = s.sys - s.heap_sys - s.mspan_sys - s.mcache_sys;
+    s.scavenged_total = read_scavenger_statistics().released_bytes;
+    return s;
+}
+
+std::size_t write_statistics_text(const heap_statistics& s, char* buffer,
+                                  std::size_t capacity) noexcept {
+    writer out(buffer, capacity);
+    out.text("steady heap\n");
+    for (const field& f : fields) out.number(s.*f.value, 16).text("  ").text(f.meaning).text("\n");
+    out.number(s.threads, 16).text("  threads with a cache\n\n");
+    out.text(
+        "    size        mallocs          frees           live      live bytes   spans    span "
+        "bytes\n");
+    for (const auto& line : s.by_size) {
+        if (line.mallocs == 0) continue;
+        const std::uint64_t live = line.mallocs - line.frees;
+        if (line.size == 0) {
+            out.text("   large");
+        } else {
+            out.number(line.size, 8);
+        }
+        out.number(line.mallocs, 15)
+            .number(line.frees, 15)
+            .number(live, 15)
+            .number(live * line.size, 16);
+        out.number(line.spans, 8).number(line.span_bytes, 14).text("\n");
+    }
+    return out.finish();
+}
+
+std::size_t write_statistics_json(const heap_statistics& s, char* buffer,
+                                  std::size_t capacity) noexcept {
+    writer out(buffer, capacity);
+    out.text("{");
+    for (const field& f : fields)
+        out.text("\"").text(f.name).text("\": ").number(s.*f.value).text(", ");
+    out.text("\"threads\": ").number(s.threads).text(", \"by_size\": [");
+    bool first = true;
+    for (const auto& line : s.by_size) {
+        out.text(first ? "" : ", ").text("{\"size\": ").number(line.size);
+        out.text(", \"mallocs\": ").number(line.mallocs).text(", \"frees\": ").number(line.frees);
+        out.text(", \"spans\": ")
+            .number(line.spans)
+            .text(", \"span_bytes\": ")
+            .number(line.span_bytes)
+            .text("}");
+        first = false;
+    }
+    out.text("]}");
+    return out.finish();
+}
+
+}  // namespace steady
