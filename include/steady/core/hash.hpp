@@ -13,7 +13,7 @@
 // Invariants (tests/core/hash_test.cpp)
 //   A1  Avalanche: flipping any input bit flips any output bit in half of the
 //       cases, for integers and for strings of every length class.
-//   A2  No factor of a product is known without the seed. Where wyhash (and Go)
+//   A2  No factor that data can reach is known without the seed. Where wyhash (and Go)
 //       multiply by data ^ constant, anyone can make that factor zero and so build
 //       any number of colliding keys for every seed at once. Here the factors are
 //       data ^ key, and the three lanes start from different keys, so that
@@ -107,8 +107,8 @@ inline constexpr std::uint64_t default_seed = 0x2d358dccaa6c78a5;
 }
 
 template <class T>
-concept hashed_as_integer = (std::integral<T> || std::is_enum_v<T>)&&sizeof(T) <=
-                            sizeof(std::uint64_t);
+concept hashed_as_integer = sizeof(T) <= sizeof(std::uint64_t) &&
+                            (std::integral<T> || std::is_enum_v<T>);
 
 /// The default hash of steady's containers.
 ///

@@ -61,7 +61,8 @@ struct debug_options {
     /// One in this many sampled objects gets guard pages; 0: none.
     std::uint32_t guard_rate = 0;
 
-    /// Fill new objects with 0xA5 and freed ones with 0x5A.
+    /// Fill objects with a pattern when they come and when they go, so that a read of
+    /// either shows.
     bool junk = false;
 
     /// MADV_FREE in place of MADV_DONTNEED: cheaper, but the memory still counts
