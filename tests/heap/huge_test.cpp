@@ -1,0 +1,360 @@
+// huge_test.cpp - the promises of huge blocks, counted: no copy while growing, no system
+// call that walks more than 2 MiB, no page fault for memory that was just freed.
+#include "huge_watch.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <thread>
+#include <vector>
+
+namespace steady::test {
+namespace {
+
+// Records stay allocated when a heap closes, so ready is compared after a first block has
+// brought them.
+bytes settled_ready(huge_heap& heap) {
+    heap.free(must_allocate(heap, 4_MiB));
+    EXPECT_TRUE(heap.close());
+    return os::ledgers().ready.value();
+}
+
+TEST(Huge, ABlockIsZeroedAlignedAndFoundFromEveryAddressInside) {
+    huge_heap heap;
+    const bytes before = settled_ready(heap);
+    bool zeroed = false;
+    int owner = 0;
+    huge_block* block = heap.allocate(5_MiB + 1_B, 4096, zeroed, &owner).value();
+    std::byte* const base = block->base;
+    EXPECT_TRUE(zeroed);
+    EXPECT_EQ(block->size, round_up(5_MiB + 1_B, os::os_page()).count());
+    EXPECT_GE(block->slot_size, (80_MiB).count());
+    EXPECT_EQ(block->owner, &owner);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(base) % 4096, 0u);
+    for (std::size_t at = 0; at < block->size; at += 4096) EXPECT_EQ(base[at], std::byte{});
+    EXPECT_EQ(heap.find(base), block);
+    EXPECT_EQ(heap.find(base + block->size - 1), block);
+    EXPECT_EQ(heap.find(base + block->size), nullptr);
+    EXPECT_EQ(heap.find(base - 1), nullptr);
+    EXPECT_EQ(heap.find(&owner), nullptr);
+    expect_sound(heap);
+    heap.free(block);
+    EXPECT_EQ(heap.find(base), nullptr) << "a freed block is nobody's";
+    expect_all_returned(heap, before);
+}
+
+TEST(Huge, GrowingFrom4MiBTo4GiBCopiesNothingAndNoCallWalksMoreThan2MiB) {
+    huge_heap heap;
+    const bytes before = settled_ready(heap);
+    huge_block* block = must_allocate(heap, 4_MiB);
+    block->noscan = false;
+    int data = 0;
+    block->side_data = &data;
+    const auto mark = [](std::byte* base, std::size_t at) {
+        *reinterpret_cast<std::size_t*>(base + at) = at ^ 0x5eed;
+    };
+    std::size_t moves = 0;
+    {
+        os_watch seen;
+        std::size_t marked = 0;
+        for (std::size_t size = (4_MiB).count(); size <= (4_GiB).count(); size += size / 16) {
+            if (const result<void> grown = heap.grow(block, bytes{size}); !grown) {
+                ASSERT_EQ(grown.error().code, errc::occupied);
+                ASSERT_EQ(heap.grow_moving(block, bytes{size}).value(), block);
+                ++moves;
+            }
+            for (; marked + sizeof(std::size_t) <= size; marked += (16_MiB).count()) {
+                mark(block->base, marked);
+            }
+            for (std::size_t at = 0; at < marked; at += (16_MiB).count()) {
+                ASSERT_EQ(*reinterpret_cast<std::size_t*>(block->base.load() + at), at ^ 0x5eed);
+            }
+            ASSERT_EQ(heap.find(block->base.load() + size - 1), block);
+        }
+        EXPECT_LE(seen.most_touched, (2_MiB).count());
+        EXPECT_GE(seen.moves, 32u) << "the loop never moved, so it proved nothing";
+    }
+    EXPECT_GE(moves, 1u);
+    EXPECT_LE(moves, 3u) << "each move buys sixteen times the room";
+    EXPECT_EQ(block->side_data, &data);
+    EXPECT_FALSE(block->noscan);
+    expect_sound(heap);
+    heap.free(block);
+    expect_all_returned(heap, before);
+}
+
+TEST(Huge, GrowingByPagesMakesASystemCallOnlyNowAndThen) {
+    huge_heap heap;
+    huge_block* block = must_allocate(heap, 16_MiB);
+    std::byte* const base = block->base;
+    os_watch seen;
+    std::size_t steps = 0;
+    for (bytes size = 16_MiB; size <= 200_MiB; size += 4_KiB, ++steps) {
+        ASSERT_TRUE(heap.grow(block, size));
+    }
+    EXPECT_EQ(block->base, base);
+    EXPECT_GE(steps, 40'000u);
+    EXPECT_LE(seen.calls, 250u) << "a hint per 2 MiB, and a few to prepare ahead";
+    EXPECT_EQ(seen.most_touched, 0u);
+    heap.free(block);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, AnArrayThatGrowsShowsHardlyMoreThanItsDataInTheResidentSet) {
+    huge_heap heap;
+    huge_block* block = must_allocate(heap, 4_MiB);
+    std::memset(block->base.load(), 1, block->size);
+    const std::size_t base_line = resident() - block->size;
+    for (bytes size = 4_MiB; size <= 160_MiB; size += 20_KiB) {
+        const std::size_t old = block->size;
+        ASSERT_TRUE(heap.grow(block, size) || heap.grow_moving(block, size));
+        std::memset(block->base.load() + old, 1, block->size - old);
+        if (size >= 128_MiB && size.count() % (1_MiB).count() == 0) {
+            ASSERT_LE(resident() - base_line, size.count() + size.count() / 50);
+        }
+    }
+    EXPECT_LE(resident() - base_line, block->size + block->size / 50);
+    heap.free(block);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, FreedPagesAreUsedAgainWithoutASystemCallOrAFault) {
+    huge_heap heap;
+    heap.set_background(true);
+    huge_block* block = must_allocate(heap, 8_MiB);
+    std::memset(block->base.load(), 1, block->size);
+    rusage first{}, last{};
+    os_watch seen;
+    getrusage(RUSAGE_SELF, &first);
+    for (int round = 0; round < 100; ++round) {
+        heap.free(block);
+        bool zeroed = true;
+        block =
+            heap.allocate(8_MiB - 64_KiB * static_cast<std::size_t>(round % 8), 1, zeroed, nullptr)
+                .value();
+        ASSERT_FALSE(zeroed) << "these pages carry old contents";
+        ASSERT_GE(block->dirty, block->size.load());
+        std::memset(block->base.load(), 2, block->size);
+    }
+    getrusage(RUSAGE_SELF, &last);
+    EXPECT_EQ(seen.calls, 0u);
+    EXPECT_LE(last.ru_minflt - first.ru_minflt, 8);
+    expect_sound(heap);
+    heap.free(block);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, ASmallerFreedBlockServesAsTheBeginningOfALargerOne) {
+    huge_heap heap;
+    huge_block* block = must_allocate(heap, 8_MiB);
+    std::byte* const base = block->base;
+    std::memset(base, 1, block->size);
+    heap.free(block);
+    bool zeroed = true;
+    block = heap.allocate(12_MiB, 1, zeroed, nullptr).value();
+    EXPECT_EQ(block->base, base);
+    EXPECT_FALSE(zeroed);
+    EXPECT_EQ(block->dirty, (8_MiB).count());
+    for (std::size_t at = block->dirty; at < block->size; at += 4096) {
+        ASSERT_EQ(base[at], std::byte{}) << "beyond `dirty` everything is zero";
+    }
+    heap.free(block);
+    // One far too large stays for somebody who needs it.
+    block = must_allocate(heap, 64_MiB);
+    std::memset(block->base.load(), 1, block->size);
+    heap.free(block);
+    huge_block* small = must_allocate(heap, 4_MiB);
+    EXPECT_NE(small->base, block->base);
+    expect_sound(heap);
+    heap.free(small);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, IdlePagesGoBackAfterTheirTimeInCallsOf2MiB) {
+    static constexpr huge_settings quick{.idle_ns = 50'000'000};
+    huge_heap heap{quick};
+    const bytes before = settled_ready(heap);
+    heap.set_background(true);
+    huge_block* kept = must_allocate(heap, 4_MiB);
+    huge_block* block = must_allocate(heap, 33_MiB);
+    std::memset(block->base.load(), 1, block->size);
+    std::memset(kept->base.load(), 3, kept->size);
+    heap.free(block);
+    const std::size_t with_idle = resident();
+    os_watch seen;
+    EXPECT_TRUE(heap.scavenge(1_GiB, false)) << "there is something, but it is not due";
+    EXPECT_EQ(seen.calls, 0u);
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    EXPECT_TRUE(heap.scavenge(8_MiB, false)) << "the budget ends before the work";
+    EXPECT_EQ(heap.counters().idle, 24_MiB) << "1 MiB to the boundary, then four steps";
+    EXPECT_FALSE(heap.scavenge(1_GiB, false));
+    EXPECT_EQ(seen.most_touched, (2_MiB).count());
+    EXPECT_EQ(heap.counters().idle, 0_B);
+    EXPECT_EQ(heap.counters().cached, 0u);
+    EXPECT_EQ(heap.counters().slots, 64_MiB) << "the slot of the freed block went back";
+    EXPECT_LE(resident() + (32_MiB).count(), with_idle);
+    EXPECT_EQ(kept->base.load()[12345], std::byte{3});
+    heap.free(kept);
+    expect_all_returned(heap, before);
+}
+
+TEST(Huge, ScavengedMemoryIsZeroAgainForWhoComesNext) {
+    huge_heap heap;
+    huge_block* block = must_allocate(heap, 16_MiB);
+    std::memset(block->base.load(), 1, block->size);
+    heap.free(block);
+    heap.set_background(true);
+    heap.scavenge(6_MiB, true);  // the end goes, the beginning stays
+    bool zeroed = true;
+    block = heap.allocate(16_MiB, 1, zeroed, nullptr).value();
+    EXPECT_FALSE(zeroed);
+    EXPECT_EQ(block->dirty, (10_MiB).count());
+    for (std::size_t at = block->dirty; at < block->size; at += 512) {
+        ASSERT_EQ(block->base.load()[at], std::byte{});
+    }
+    heap.free(block);
+    heap.scavenge(1_GiB, true);
+    block = heap.allocate(16_MiB, 1, zeroed, nullptr).value();
+    EXPECT_TRUE(zeroed);
+    heap.free(block);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, AShrunkTailIsKeptForGrowingBackAndThenReturned) {
+    huge_heap heap;
+    heap.set_background(true);
+    huge_block* block = must_allocate(heap, 15_MiB);
+    std::memset(block->base.load(), 7, block->size);
+    {
+        os_watch seen;
+        heap.shrink(block, 5_MiB);
+        EXPECT_EQ(heap.counters().idle, 10_MiB);
+        ASSERT_TRUE(heap.grow(block, 15_MiB));
+        heap.shrink(block, 5_MiB);
+        EXPECT_EQ(seen.calls, 0u);
+    }
+    expect_sound(heap);
+    EXPECT_FALSE(heap.scavenge(1_GiB, true));
+    EXPECT_EQ(heap.counters().idle, 0_B);
+    EXPECT_EQ(block->base.load()[(5_MiB).count() - 1], std::byte{7});
+    ASSERT_TRUE(heap.grow(block, 15_MiB));
+    EXPECT_EQ(block->base.load()[(5_MiB).count()], std::byte{}) << "it left, so it is zero";
+    expect_sound(heap);
+    heap.free(block);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, WithoutABackgroundThreadCallersKeepIdleMemoryBounded) {
+    huge_heap heap;
+    std::vector<huge_block*> blocks;
+    for (int i = 0; i < 64; ++i) blocks.push_back(must_allocate(heap, 4_MiB));
+    for (huge_block* block : blocks) heap.free(block);
+    const bytes after_frees = heap.counters().idle;
+    EXPECT_LT(after_frees, 256_MiB) << "some of it went with the frees themselves";
+    os_watch seen;
+    std::size_t calls = 0;
+    for (; heap.counters().idle > 64_MiB && calls < 1000; ++calls) {
+        const std::size_t calls_before = seen.calls;
+        heap.free(must_allocate(heap, 4_MiB));
+        EXPECT_LE(seen.calls - calls_before, 4u) << "one step per operation";
+    }
+    EXPECT_LT(calls, 200u);
+    EXPECT_LE(seen.most_touched, (2_MiB).count());
+    expect_sound(heap);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, EveryAlignmentIsMet) {
+    huge_heap heap;
+    for (std::size_t alignment = 1; alignment <= (4_GiB).count(); alignment *= 2) {
+        huge_block* block = must_allocate(heap, 6_MiB, alignment);
+        ASSERT_NE(block, nullptr);
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block->base.load()) % alignment, 0u);
+        EXPECT_EQ(heap.find(block->base.load() + block->size - 1), block);
+        ASSERT_TRUE(heap.grow(block, 60_MiB));
+        expect_sound(heap);
+        heap.free(block);
+    }
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, WhenAddressSpaceEndsSlotsGetTighterAndIdleBlocksLeave) {
+    static constexpr huge_settings tiny{.area_size = 1_GiB};
+    huge_heap heap{tiny};
+    std::vector<huge_block*> blocks;
+    bool zeroed = false;
+    blocks.push_back(must_allocate(heap, 300_MiB));
+    EXPECT_EQ(blocks[0]->slot_size, (512_MiB).count()) << "16 times as much is not to be had";
+    for (int i = 0; i < 8; ++i) blocks.push_back(must_allocate(heap, 40_MiB));
+    EXPECT_EQ(heap.allocate(4_MiB, 1, zeroed, nullptr).error().code, errc::address_space_limit);
+    for (huge_block* block : blocks) heap.free(block);
+    blocks.clear();
+    for (int i = 0; i < 16; ++i) blocks.push_back(must_allocate(heap, 60_MiB));
+    EXPECT_FALSE(heap.allocate(4_MiB, 1, zeroed, nullptr));
+    for (huge_block* block : blocks) heap.free(block);
+    EXPECT_GE(heap.counters().cached, 15u);
+    huge_block* whole = must_allocate(heap, 1_GiB);
+    EXPECT_EQ(whole->slot_size, (1_GiB).count());
+    EXPECT_FALSE(heap.allocate(2_GiB, 1, zeroed, nullptr)) << "larger than the area";
+    expect_sound(heap);
+    heap.free(whole);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, BlocksLeaveMappingsToTheProgram) {
+    static constexpr huge_settings few{.block_limit = 3};
+    huge_heap heap{few};
+    huge_block* a = must_allocate(heap, 4_MiB);
+    huge_block* b = must_allocate(heap, 4_MiB);
+    huge_block* c = must_allocate(heap, 4_MiB);
+    bool zeroed = false;
+    EXPECT_EQ(heap.allocate(4_MiB, 1, zeroed, nullptr).error().code, errc::map_count_limit);
+    heap.free(b);
+    huge_block* d = must_allocate(heap, 100_MiB);  // does not fit b's pages: b has to leave
+    EXPECT_EQ(heap.counters().cached, 0u);
+    expect_sound(heap);
+    for (huge_block* block : {a, c, d}) heap.free(block);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, AnOwnersBlocksGoTogether) {
+    huge_heap heap;
+    int one = 0, two = 0;
+    for (int i = 0; i < 6; ++i) must_allocate(heap, 4_MiB, 1, i % 2 == 0 ? &one : &two);
+    std::size_t seen = 0;
+    heap.for_each([&](const huge_block& block) { seen += block.owner == &two; });
+    EXPECT_EQ(seen, 3u);
+    heap.free_all(&one);
+    EXPECT_EQ(heap.counters().live, 3u);
+    heap.free_all(&two);
+    EXPECT_EQ(heap.counters().live, 0u);
+    expect_sound(heap);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(Huge, AForkedChildCanUseTheHeap) {
+    huge_heap heap;
+    huge_block* block = must_allocate(heap, 4_MiB);
+    block->base.load()[0] = std::byte{9};
+    heap.before_fork();
+    const pid_t child = fork();
+    if (child == 0) {
+        heap.after_fork_in_child();
+        bool zeroed = false;
+        const result<huge_block*> more = heap.allocate(5_MiB, 1, zeroed, nullptr);
+        const bool good = more && block->base.load()[0] == std::byte{9} && heap.check(nullptr);
+        heap.free(block);
+        _exit(good && heap.check(nullptr) ? 0 : 1);
+    }
+    heap.after_fork_in_parent();
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    heap.free(block);
+    EXPECT_TRUE(heap.close());
+}
+
+}  // namespace
+}  // namespace steady::test
