@@ -93,6 +93,12 @@ public:
     [[nodiscard]] bytes size() const noexcept { return size_; }
     [[nodiscard]] bool is_open() const noexcept { return size_ != bytes{}; }
     [[nodiscard]] bool reserved_up_front() const noexcept { return mapping_size_ != bytes{}; }
+    /// What is mapped for a reserved area: itself, and what alignment cost around it.
+    [[nodiscard]] std::byte* mapping() const noexcept {
+        return reinterpret_cast<std::byte*>(mapping_);
+    }
+    [[nodiscard]] bytes mapping_size() const noexcept { return mapping_size_; }
+
     /// Prepared and Ready bytes of this area.
     [[nodiscard]] bytes prepared() const noexcept;
 
