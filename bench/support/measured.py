@@ -83,13 +83,16 @@ class Runner:
             os.killpg(process.pid, signal.SIGKILL)  # a session of its own: only what we started
             process.wait()
         with open(f"{stem}.err", encoding="utf-8", errors="replace") as file:
-            errors = file.read()[-2000:]
+            errors = file.read()
+        not_loaded = "cannot be preloaded" in errors  # the linker warns and goes on without
+        errors = errors[-2000:]
         try:
             with open(f"{stem}.result", encoding="ascii") as file:
                 code, rss, cpu, wall, minor, _major = map(int, file.read().split())
         except (OSError, ValueError):
             code, rss, cpu, wall, minor = 124, 0, 0, int(timeout * 1e6), 0
             errors += f"\nno result after {timeout} s"
+        code = 126 if not_loaded and code == 0 else code
         result = Measurement(code, rss * 1024, cpu / 1e6, wall / 1e6, minor,
                              digest_of(f"{stem}.out"), errors)
         for end in (".out", ".err", ".result"):
