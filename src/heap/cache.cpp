@@ -79,10 +79,16 @@ void* thread_cache::sample(span_class sclass, std::size_t size) noexcept {
     return object;
 }
 
+// A magazine worth a trip: the thread's own freed objects if they are half a
+// magazine, else a full one from the depot, else new objects beside the few freed
+// ones, and only then those few. Swapping for any number would make a thread that
+// allocates more than it frees come back after every handful.
 bool thread_cache::refill(span_class sclass) noexcept {
     bin& b = bins[sclass];
     bin_state& st = states_[sclass];
-    if (b.push.load(relaxed) != st.push_floor) {
+    st.capacity = grown(st.capacity, sclass);
+    const std::size_t freed = distance(st.push_floor, b.push.load(relaxed));
+    if (freed >= (st.capacity + 1) / 2) {
         swap_magazines(sclass);
         return true;
     }
@@ -96,18 +102,19 @@ bool thread_cache::refill(span_class sclass) noexcept {
             return true;
         }
     }
-    if (st.pop_magazine == nullptr && (st.pop_magazine = get_empty_magazine()) == nullptr)
-        return false;
-    st.capacity = grown(st.capacity, sclass);
-    void* batch[magazine::slot_count];
-    const std::size_t got = core->take(node, sclass, batch, st.capacity);
-    if (got == 0) return false;
-    // Popped from the top down, so stored backwards: addresses ascend.
-    slot_pointer slots = st.pop_magazine->slots;
-    for (std::size_t i = 0; i < got; ++i) slots[got - 1 - i].store(batch[i], relaxed);
-    st.entered += got;
-    expose(sclass, slots, slots + got);
-    return true;
+    if (use_depot) depots.relieve(*core, node, class_pages[sclass >> 1]);
+    std::size_t got = 0;
+    if (st.pop_magazine != nullptr || (st.pop_magazine = get_empty_magazine()) != nullptr) {
+        void* batch[magazine::slot_count];
+        got = core->take(node, sclass, batch, st.capacity);
+        // Popped from the top down, so stored backwards: addresses ascend.
+        slot_pointer slots = st.pop_magazine->slots;
+        for (std::size_t i = 0; i < got; ++i) slots[got - 1 - i].store(batch[i], relaxed);
+        st.entered += got;
+        if (got != 0) expose(sclass, slots, slots + got);
+    }
+    if (got == 0 && freed != 0) swap_magazines(sclass);
+    return got != 0 || freed != 0;
 }
 
 void* thread_cache::allocate(span_class sclass, std::size_t size) noexcept {

@@ -84,39 +84,63 @@ std::size_t heap_core::take_locked(central_list& list, unsigned node, span_class
     return taken;
 }
 
+// Objects that were allocated together tend to be freed together, so they are
+// taken in runs of one span: the record is found once a run, the bits of a word
+// are gathered in a register. Records are fetched ahead; in a random order each
+// is a cache miss, and the misses overlap.
 void heap_core::put(span_class sclass, void* const* objects, std::size_t count) noexcept {
-    // Objects that were allocated together tend to be freed together, so the
-    // span of one object is likely that of the next; its record is looked up,
-    // and its node's lock taken, once a run. Records are fetched ahead: with a
-    // random order each is a cache miss, and the misses overlap.
     for (std::size_t i = 0; i < count; ++i) __builtin_prefetch(heap_map.find(objects[i]), 1);
     std::size_t i = 0;
     while (i < count) {
-        span* s = heap_map.find(objects[i]);
-        const unsigned node = s == nullptr || nodes_ == 1 ? 0 : s->node;
+        const span* home = heap_map.find(objects[i]);
+        const unsigned node = home == nullptr || nodes_ == 1 ? 0 : home->node;
         central_list& list = central(node, sclass);
         const os::lock_guard guard(list.lock);
-        for (; i < count; ++i) {
-            s = heap_map.find(objects[i]);
-            if (s == nullptr || s->sclass != sclass || s->kind != span_kind::small)
+        while (i < count) {
+            span* s = heap_map.find(objects[i]);
+            if (s == nullptr || s->sclass != sclass || s->kind != span_kind::small) {
                 report_invalid_free(objects[i]);
+            }
             if (nodes_ != 1 && s->node != node) break;
-            const auto address = reinterpret_cast<std::uintptr_t>(objects[i]);
-            put_locked(list, s, s->index_of(address), objects[i]);
+            const std::size_t run = put_run(*s, objects + i, count - i);
+            i += run;
+            returned(list, s, run);
         }
     }
 }
 
-void heap_core::put_locked(central_list& list, span* s, std::uint32_t index,
-                           const void* object) noexcept {
-    if (s->object_at(index) != reinterpret_cast<std::uintptr_t>(object))
-        report_invalid_free(object);
-    std::uint64_t& word = s->free_bits()[index / 64];
-    const std::uint64_t bit = std::uint64_t{1} << (index % 64);
-    if ((word & bit) != 0) report_double_free(object, *s);
-    word |= bit;
-    --list.objects_out;
-    if (s->free_count++ == 0) append(list, s);
+// Sets the bits of the leading objects that lie in `s`; returns how many.
+std::size_t heap_core::put_run(span& s, void* const* objects, std::size_t count) noexcept {
+    const std::uintptr_t base = s.base;
+    const std::size_t size = s.byte_count();
+    std::uint64_t* bits = s.free_bits();
+    std::uint32_t gathered_word = 0;
+    std::uint64_t gathered = 0;
+    std::size_t i = 0;
+    for (; i < count; ++i) {
+        const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(objects[i]) - base;
+        if (offset >= size) break;
+        const auto index = static_cast<std::uint32_t>((offset * std::uint64_t{s.divmul}) >> 32);
+        if (index * s.object_size != offset || index >= s.object_count)
+            report_invalid_free(objects[i]);
+        if (index / 64 != gathered_word) {
+            bits[gathered_word] |= gathered;
+            gathered_word = index / 64;
+            gathered = 0;
+        }
+        const std::uint64_t bit = std::uint64_t{1} << (index % 64);
+        if (((gathered | bits[gathered_word]) & bit) != 0) report_double_free(objects[i], s);
+        gathered |= bit;
+    }
+    bits[gathered_word] |= gathered;
+    return i;
+}
+
+// `count` objects came back to `s`: it joins the partial list, or goes.
+void heap_core::returned(central_list& list, span* s, std::size_t count) noexcept {
+    list.objects_out -= count;
+    if (s->free_count == 0) append(list, s);
+    s->free_count = static_cast<std::uint16_t>(s->free_count + count);
     if (s->free_count != s->object_count) return;
     if (list.empty_spans == 0) {
         list.empty_spans = 1;

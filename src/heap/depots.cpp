@@ -19,6 +19,7 @@ namespace {
 constinit magazine_stack empty_magazines;
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::int64_t small_heap_bound = 1 << 20;
+constexpr std::size_t relief_budget = 16;  // magazines: some 2,000 objects, 4 us
 
 std::int64_t bytes_of(const magazine& m, span_class sclass) noexcept {
     return static_cast<std::int64_t>(m.count) * static_cast<std::int64_t>(class_size[sclass >> 1]);
@@ -69,13 +70,21 @@ void depot_set::put(unsigned node, span_class sclass, magazine* full) noexcept {
 }
 
 bool depot_set::has_room(unsigned, span_class) const noexcept {
-    const auto bound = static_cast<std::int64_t>(os::ledgers().ready.value().count() / 8);
+    const auto bound = static_cast<std::int64_t>(os::ledgers().ready.value().count() / 2);
     return held_bytes_.load(relaxed) < (bound > small_heap_bound ? bound : small_heap_bound);
+}
+
+void depot_set::relieve(heap_core& core, unsigned node, std::size_t pages) noexcept {
+    if (!store.needs_fresh_pages(node, pages) || held_bytes_.load(relaxed) < small_heap_bound)
+        return;
+    trim(core, relief_budget, true);
 }
 
 std::size_t depot_set::trim(heap_core& core, std::size_t budget, bool all) noexcept {
     std::size_t returned = 0;
-    for (unsigned i = 0; i < nodes_ * span_class_count && returned < budget; ++i) {
+    const unsigned all_depots = nodes_ * span_class_count;
+    for (unsigned k = 0; k < all_depots && returned < budget; ++k) {
+        const unsigned i = next_trimmed_.fetch_add(1, relaxed) % all_depots;
         depot& d = depots_[i];
         const unsigned node = i / span_class_count;
         const auto sclass = static_cast<span_class>(i % span_class_count);
@@ -84,7 +93,7 @@ std::size_t depot_set::trim(heap_core& core, std::size_t budget, bool all) noexc
             magazine* m = take(node, sclass);
             if (m == nullptr) break;
             void* batch[magazine::slot_count];
-            for (std::uint32_t k = 0; k < m->count; ++k) batch[k] = m->slots[k].load(relaxed);
+            for (std::uint32_t o = 0; o < m->count; ++o) batch[o] = m->slots[o].load(relaxed);
             core.put(sclass, batch, m->count);
             put_empty_magazine(m);
             ++returned;

@@ -13,6 +13,7 @@
 #include "steady/core/options.hpp"
 #include "steady/heap/detail/checked.hpp"
 #include "steady/heap/detail/checks.hpp"
+#include "steady/heap/detail/depots.hpp"
 #include "steady/heap/detail/front.hpp"
 #include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/detail/sampler.hpp"
@@ -161,6 +162,7 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
         }
     }
     if (rounded >> page_shift > UINT32_MAX / 2) return nullptr;
+    if (core.is_default()) depots.relieve(core, node, rounded >> page_shift);
     const auto made = store.make(node, {.sclass = static_cast<span_class>(noscan ? 1 : 0),
                                         .kind = span_kind::large,
                                         .page_count = pages_for(rounded),

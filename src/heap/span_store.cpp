@@ -136,6 +136,12 @@ void span_store::set_entries(const span* s, std::uint32_t from, std::uint32_t to
     }
 }
 
+void span_store::note_levels(node_pages& n) noexcept {
+    const std::size_t in_use = n.pages.in_use().count();
+    if (in_use > n.peak_in_use) n.peak_in_use = in_use;
+    n.idle.store(n.pages.free_resident().count(), std::memory_order_relaxed);
+}
+
 result<span*> span_store::make(unsigned node, const span_request& request) noexcept {
     node_pages& n = nodes_[node];
     const bool is_small = request.kind == span_kind::small;
@@ -183,6 +189,7 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
     const bool fast = is_small && request.owner->is_default();  // A2
     set_entries(s, 0, s->page_count, s, fast ? request.sclass : std::uint8_t{0});
     ++n.span_count;
+    note_levels(n);
     join_owner(*s->owner, s);
     if (request.kind == span_kind::large) {
         heap_core& core = *request.owner;
@@ -211,6 +218,7 @@ bool span_store::destroy_locked(node_pages& n, span* s) noexcept {
     set_entries(s, 0, s->page_count, nullptr, 0);
     n.pages.free(s->first_page, pages{s->page_count});
     --n.span_count;
+    note_levels(n);
     delete_record(n, s);
     return worth_scavenging(to_bytes(n.pages.free_resident()).count(),
                             to_bytes(n.pages.in_use()).count());
@@ -225,6 +233,7 @@ bool span_store::extend(span* s, std::uint32_t page_count, bool& zeroed) noexcep
         n.pages.free(s->first_page + s->page_count, pages{more});
         return false;
     }
+    note_levels(n);
     set_entries(s, s->page_count, page_count, s, 0);
     if (s->owner->is_default()) {
         const std::size_t added = std::size_t{more} << page_shift;
@@ -240,6 +249,7 @@ void span_store::shrink(span* s, std::uint32_t page_count) noexcept {
     const os::lock_guard guard(n.lock);
     set_entries(s, page_count, s->page_count, nullptr, 0);
     n.pages.free(s->first_page + page_count, pages{s->page_count - page_count});
+    note_levels(n);
     if (s->owner->is_default())
         n.large_bytes_freed += std::size_t{s->page_count - page_count} << page_shift;
     s->page_count = page_count;
@@ -260,6 +270,16 @@ std::size_t span_store::in_use_pages() noexcept {
     for (unsigned i = 0; i < node_count_; ++i) {
         const os::lock_guard guard(nodes_[i].lock);
         sum += nodes_[i].pages.in_use().count();
+    }
+    return sum;
+}
+
+std::size_t span_store::take_peak_pages() noexcept {
+    std::size_t sum = 0;
+    for (unsigned i = 0; i < node_count_; ++i) {
+        const os::lock_guard guard(nodes_[i].lock);
+        sum += nodes_[i].peak_in_use;
+        nodes_[i].peak_in_use = nodes_[i].pages.in_use().count();
     }
     return sum;
 }

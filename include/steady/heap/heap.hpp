@@ -35,7 +35,7 @@ enum class contents : std::uint8_t { may_hold_pointers, no_pointers };
 /// 24-byte classes.
 ///
 /// Returns  nullptr when there is no memory or a hard limit is reached.
-/// Cost     about ten instructions; a slow path once per magazine (up to 62 objects).
+/// Cost     about ten instructions; a slow path once per magazine (up to 126 objects).
 /// Threads  any.
 [[nodiscard]] void* allocate(std::size_t size, std::size_t alignment = 16,
                              contents kind = contents::no_pointers) noexcept;

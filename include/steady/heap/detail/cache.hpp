@@ -147,7 +147,7 @@ private:
     wyrand random_{0};
 };
 
-/// Slots a magazine of this class uses at most: 32 KiB of objects, 2..62.
+/// Slots a magazine of this class uses at most: 32 KiB of objects, 2..126.
 [[nodiscard]] constexpr std::uint32_t magazine_limit(span_class sclass) noexcept {
     const std::size_t size = class_size[sclass >> 1];
     if (size == 0) return 0;

@@ -80,7 +80,8 @@ public:
 private:
     std::size_t take_locked(central_list& list, unsigned node, span_class sclass, void** out,
                             std::size_t want) noexcept;
-    void put_locked(central_list& list, span* s, std::uint32_t index, const void* object) noexcept;
+    static std::size_t put_run(span& s, void* const* objects, std::size_t count) noexcept;
+    void returned(central_list& list, span* s, std::size_t count) noexcept;
 };
 
 }  // namespace steady::detail

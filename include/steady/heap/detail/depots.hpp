@@ -1,10 +1,14 @@
 // depots.hpp - the full magazines of every span class, between the threads and
 // the centrals, bounded in bytes.
 //
-// What the depot holds keeps spans from emptying, so it is bounded: all depots
-// together hold at most an eighth of the resident heap (and 1 MiB in a small
-// one). And it is trimmed by need: the fewest magazines a depot held since the
-// last trim are magazines nobody would have missed, and go back to the spans.
+// What the depot holds keeps spans from emptying, so three things limit it:
+//   bound    all depots together hold at most half of the resident heap (1 MiB in
+//            a small one); beyond it magazines go straight to the spans
+//   need     the fewest magazines a depot held since the last trim are magazines
+//            nobody would have missed: the scavenger returns them each tick
+//   relief   before anybody takes fresh pages from the OS, some magazines are
+//            returned first: free objects of one class never make another class
+//            grow the process
 //
 // Source: Bonwick and Adams, "Magazines and Vmem", USENIX 2001, for the working
 // set estimate.
@@ -35,6 +39,11 @@ public:
     /// Whether another magazine fits the bound. Cost: two loads.
     [[nodiscard]] bool has_room(unsigned node, span_class sclass) const noexcept;
 
+    /// Called before `pages` are taken from the page heap of `node`: returns a few
+    /// magazines if the pages would have to come from the OS. Cost: two loads, or
+    /// some 4 us. Takes `central`.
+    void relieve(heap_core& core, unsigned node, std::size_t pages) noexcept;
+
     /// Returns magazines nobody needed since the last trim to their spans, at
     /// most `budget` of them; `all` empties the depots. Returns how many went.
     std::size_t trim(heap_core& core, std::size_t budget, bool all) noexcept;
@@ -52,6 +61,7 @@ private:
     depot* depots_ = nullptr;
     unsigned nodes_ = 0;
     std::atomic<std::int64_t> held_bytes_{0};
+    std::atomic<unsigned> next_trimmed_{0};  // where the last trim stopped
 };
 
 extern depot_set depots;

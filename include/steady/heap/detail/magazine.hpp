@@ -1,11 +1,11 @@
 // magazine.hpp - blocks of object pointers, the unit in which objects travel
 // between threads, and the depot where full ones wait.
 //
-//   magazine, 512 bytes:  | next | count | slot 0 | slot 1 | ... | slot 61 |
+//   magazine, 1 KiB:  | next | count | slot 0 | slot 1 | ... | slot 125 |
 //
 // A thread that frees more than it allocates fills magazines; another thread
 // that allocates empties them. Exchanging a whole magazine costs one
-// compare-and-swap for up to 62 objects, touches none of the objects and none
+// compare-and-swap for up to 126 objects, touches none of the objects and none
 // of their spans. Pointer arrays, unlike lists threaded through free objects,
 // cause no cache miss on a cold object and leave the allocator's data out of
 // reach of a use after free.
@@ -27,15 +27,15 @@
 namespace steady::detail {
 
 struct magazine {
-    static constexpr std::size_t slot_count = 62;
+    static constexpr std::size_t slot_count = 126;
 
     std::atomic<magazine*> next{nullptr};
     std::uint32_t count{0};
     std::uint32_t pad_{0};
     std::atomic<void*> slots[slot_count];
 };
-static_assert(sizeof(magazine) == 512,
-              "eight cache lines: the header shares the first with six slots");
+static_assert(sizeof(magazine) == 1024,
+              "sixteen cache lines: the header shares the first with six slots");
 
 using slot_pointer = std::atomic<void*>*;
 

@@ -8,8 +8,9 @@
 //      first, highest addresses first, each call covering at most 2 MiB
 //   4  huge blocks freed a second ago are decommitted
 //
-// Goal: while the heap is busy keep a tenth over what is in use, as Go retains
-// 10 %; once it has been quiet for a second keep a 32nd.
+// Goal: while the heap is busy keep a tenth over the most that was in use in the
+// last second, as Go retains 10 % over the goal of its last cycle; once it has
+// been quiet for a second keep a 32nd over what is in use.
 //
 // Pace: time spent releasing is at most 1 % of a CPU while the heap is busy and
 // 10 % while it is quiet (nobody to disturb, and memory to be given back soon).

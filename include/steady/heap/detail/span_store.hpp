@@ -37,6 +37,8 @@ struct alignas(64) node_pages {
     os::fixed_pool<span_8> spans_8;
     os::fixed_pool<span_16> spans_16;
     std::uint64_t span_count{0};
+    std::size_t peak_in_use{0};        // pages, since the scavenger last looked
+    std::atomic<std::size_t> idle{0};  // free resident pages, for those who only want to know
     std::uint64_t large_allocated{0}, large_freed{0};              // objects of the default heap
     std::uint64_t large_bytes_allocated{0}, large_bytes_freed{0};  // page-rounded
 };
@@ -78,6 +80,12 @@ public:
     /// Pages free but resident, over all nodes. Threads: any; a moment's value.
     [[nodiscard]] std::size_t free_resident_pages() noexcept;
     [[nodiscard]] std::size_t in_use_pages() noexcept;
+    /// Most pages in use since the last call. Threads: the scavenger.
+    [[nodiscard]] std::size_t take_peak_pages() noexcept;
+    /// Whether `count` more pages of `node` would have to come from the OS.
+    [[nodiscard]] bool needs_fresh_pages(unsigned node, std::size_t count) const noexcept {
+        return nodes_[node].idle.load(std::memory_order_relaxed) < count;
+    }
 
     void lock_all() noexcept;
     void unlock_all() noexcept;
@@ -85,6 +93,7 @@ public:
 
 private:
     result<void> cover_tables(unsigned node) noexcept;
+    static void note_levels(node_pages& n) noexcept;
     bool destroy_locked(node_pages& n, span* s) noexcept;
     span* new_record(node_pages& n, unsigned words) noexcept;
     void delete_record(node_pages& n, span* s) noexcept;
