@@ -8,7 +8,9 @@
 
 int main(void) {
     char* volatile text = malloc(100);
-    if (text == NULL) { return 1; }
+    if (text == NULL) {
+        return 1;
+    }
     text[0] = 'x';
     free(text);
     return 0;

@@ -10,7 +10,7 @@ libc.so.6 first puts its malloc before any other library's.
   tcmalloc           libgoogle-perftools4    libtcmalloc.so.4          (can profile)
   tcmalloc_minimal   libtcmalloc-minimal4    libtcmalloc_minimal.so.4  (cannot)
   mimalloc           libmimalloc2.0          libmimalloc.so.2.0
-  steady             this tree               BUILD/src/libsteady_malloc.so
+  steady             this tree               BUILD/lib/libsteady_malloc.so
 """
 import glob
 import os
@@ -89,7 +89,7 @@ def find_heaps(build=None, library=None, wanted=None):
     if not wanted or OURS in wanted:
         # A debug build carries its checks; its figures would be figures of the checks.
         candidates = [library] if library else [
-            newest("src/libsteady_malloc.so", folder)
+            newest("lib/libsteady_malloc.so", folder)
             for folder in ([build] if build else [ROOT / "build/bench", ROOT / "build/release"])]
         path = max((c for c in candidates if c and os.path.exists(c)), key=os.path.getmtime,
                    default=None)

@@ -53,8 +53,11 @@ def facts(heaps):
 
 
 def finish(known):
-    """Adds what is known only afterwards."""
+    """Adds what is known only afterwards, and says when the machine was not ours."""
     known["load after"] = "%.2f" % os.getloadavg()[0]
+    # A run by itself keeps about one CPU busy before the end, and none before the start.
+    if float(known["load before"]) > 0.5 * os.cpu_count():
+        known["beware"] = "the machine was busy; compare ratios, not figures, and repeat when idle"
     return known
 
 

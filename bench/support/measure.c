@@ -27,7 +27,8 @@ static long long microseconds(struct timeval value) {
 
 int main(int argc, char** argv) {
     if (argc < 4) {
-        fprintf(stderr, "measure RESULT LIBRARY PROGRAM [ARGUMENT...]: got %d arguments\n", argc - 1);
+        fprintf(stderr, "measure RESULT LIBRARY PROGRAM [ARGUMENT...]: got %d arguments\n",
+                argc - 1);
         return 2;
     }
     struct timespec start, end;
