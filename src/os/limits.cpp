@@ -18,10 +18,11 @@ namespace {
 class path_buffer {
 public:
     bool assign(std::string_view text) noexcept {
-        length_ = 0;
+        shorten(0);
         return append(text);
     }
     bool append(std::string_view text) noexcept {
+        if (text.empty()) return true;
         if (text.size() >= capacity - length_) return false;
         __builtin_memcpy(text_ + length_, text.data(), text.size());
         shorten(length_ + text.size());

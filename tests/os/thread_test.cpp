@@ -23,6 +23,7 @@ namespace {
 using namespace steady;
 using steady::testing::in_child;
 using steady::testing::sanitized;
+using steady::testing::thread_sanitized;
 
 // Bodies use plain globals only: the thread has no TLS of its own.
 constinit std::atomic<std::uint32_t> rounds{0};
@@ -137,6 +138,7 @@ TEST(background_thread, starts_while_libc_holds_its_locks) {
 }
 
 TEST(background_thread, does_not_keep_a_process_alive) {
+    if (thread_sanitized) GTEST_SKIP() << "it starts no thread in a forked child";
     static os::background_thread thread;
     EXPECT_EQ(in_child([] {
                   thread.start(sleep_for_ever, nullptr).value();
@@ -153,6 +155,7 @@ TEST(background_thread, does_not_keep_a_process_alive) {
 }
 
 TEST(background_thread, a_forked_child_has_none_and_may_start_one) {
+    if (thread_sanitized) GTEST_SKIP() << "it starts no thread in a forked child";
     static os::background_thread thread;
     thread.start(until_stopped, nullptr).value();
     rounds = 0;

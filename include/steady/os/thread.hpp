@@ -74,8 +74,8 @@ private:
     static void* run_pthread(void* self) noexcept;
     result<void> launch() noexcept;
 
-    std::atomic<std::uint32_t> alive_{0};  // a futex word, cleared by the kernel
-    std::byte* stack_ = nullptr;           // kept for the next start
+    std::atomic<std::uint32_t> alive_{0};          // a futex word, cleared by the kernel
+    [[maybe_unused]] std::byte* stack_ = nullptr;  // kept for the next start; not a pthread's
     void (*body_)(void*) = nullptr;
     void* argument_ = nullptr;
 };
