@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -71,6 +72,32 @@ TEST(Hook, AListenerMayAnnounceAgain) {
     h.remove();
 }
 
+TEST(Hook, RemoveWaitsForTheCallThatIsRunning) {
+    static hook<os_event> h;
+    static std::atomic<bool> inside{false}, may_leave{false};
+    std::atomic<bool> removed{false};
+    h.install(
+        [](void*, const os_event&) {
+            inside = true;
+            while (!may_leave) std::this_thread::yield();
+        },
+        nullptr);
+    std::thread announcer{[] { h.announce(some_event()); }};
+    while (!inside) std::this_thread::yield();
+    std::thread remover{[&] {
+        h.remove();
+        removed = true;
+    }};
+    while (h.armed()) std::this_thread::yield();
+    // The pause gives a wrong remove() time to return; a right one cannot fail here.
+    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+    EXPECT_FALSE(removed) << "H2: the listener is still running";
+    may_leave = true;
+    announcer.join();
+    remover.join();
+    EXPECT_TRUE(removed);
+}
+
 // A context that lives only while its listener is installed (H2), and knows which
 // listener it belongs to (H1).
 template <int Id>
@@ -115,7 +142,19 @@ TEST(Hook, NeverCallsAListenerAfterRemoveOrWithAnotherOnesContext) {
     EXPECT_FALSE(listener<2>::broken);
 }
 
+// Runs before the constructors of this program and of the libraries it starts with.
+int heard_early = 0;
+
+[[gnu::constructor(101)]] void before_constructors() {
+    os_hook.install([](void* count, const os_event&) { ++*static_cast<int*>(count); },
+                    &heard_early);
+    os_hook.announce(some_event());
+    os_hook.remove();
+    os_hook.announce(some_event());
+}
+
 TEST(Hook, TheThreeOfTheHouseExistBeforeConstructors) {
+    EXPECT_EQ(heard_early, 1);
     static_assert(std::is_same_v<decltype(os_hook), hook<os_event>>);
     EXPECT_FALSE(os_hook.armed());
     EXPECT_FALSE(growth_hook.armed());

@@ -25,6 +25,17 @@ TEST(Ledger, AddsSubtractsAndKnowsItsName) {
     EXPECT_EQ(ready.value(), 0_B) << "taking out everything is no underflow";
 }
 
+constinit ledger counted_early{"early"};
+
+// Runs before the constructors of this program and of the libraries it starts with.
+[[gnu::constructor(101)]] void before_constructors() {
+    counted_early.add(8_KiB);
+}
+
+TEST(Ledger, KeepsWhatWasEnteredBeforeConstructors) {
+    EXPECT_EQ(counted_early.value(), 8_KiB);
+}
+
 TEST(Ledger, IsExactWhenManyThreadsChangeIt) {
     static constinit ledger shared{"test"};
     shared.add(1_B);

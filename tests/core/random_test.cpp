@@ -17,9 +17,9 @@ using namespace steady;
 
 TEST(Wyrand, DrawsWhatGosRuntimeDraws) {
     wyrand r{0};
-    EXPECT_EQ(r.fastrand64(), 0x111cb3a78f59a58e);
-    EXPECT_EQ(r.fastrand64(), 0xceabd938ff4e856d);
-    EXPECT_EQ(r.fastrand64(), 0x61fb51318f47d2a4);
+    EXPECT_EQ(r.fastrand64(), 0x111cb3a78f59a58eu);
+    EXPECT_EQ(r.fastrand64(), 0xceabd938ff4e856du);
+    EXPECT_EQ(r.fastrand64(), 0x61fb51318f47d2a4u);
 }
 
 TEST(Wyrand, FastrandIsTheLowHalfOfTheSameDraw) {
@@ -42,9 +42,9 @@ TEST(Wyrand, FastrandnMultipliesAndShifts) {
 
 TEST(Splitmix64, GivesThePublishedSequence) {
     splitmix64 r{1};
-    EXPECT_EQ(r.next(), 0x910a2dec89025cc1);
-    EXPECT_EQ(r.next(), 0xbeeb8da1658eec67);
-    EXPECT_EQ(r.next(), 0xf893a2eefb32555e);
+    EXPECT_EQ(r.next(), 0x910a2dec89025cc1u);
+    EXPECT_EQ(r.next(), 0xbeeb8da1658eec67u);
+    EXPECT_EQ(r.next(), 0xf893a2eefb32555eu);
 }
 
 TEST(Generators, AreDeterminedByTheirSeedAndWorkAtCompileTime) {
