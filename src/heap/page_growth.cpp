@@ -125,8 +125,7 @@ result<void> page_heap::prepare_chunks(unsigned first, unsigned count) noexcept 
     grown_ += size.count();
     top_ = first + count;
     high_water_ = top_ * chunk_pages;
-    settle();
-    changed(first, top_ - 1);
+    summarise(first, top_ - 1);
     lower_hints(first);
     STEADY_ASSERT(3, check(nullptr), "G1..G5 the page heap is consistent after it has grown");
     return {};

@@ -1,5 +1,6 @@
-// page_heap.cpp - finding, taking and freeing pages. The story is in
-// page_heap.hpp; growing is in page_growth.cpp, giving back in page_scavenge.cpp.
+// page_heap.cpp - taking and freeing pages. The story is in page_heap.hpp; the
+// search is in page_search.cpp, growing in page_growth.cpp, giving back in
+// page_scavenge.cpp.
 #include <steady/heap/detail/page_heap.hpp>
 
 #include <bit>
@@ -106,83 +107,6 @@ void page_heap::free(page_index first, pages count) noexcept {
     put_back(first, n, false);
 }
 
-// The lowest run of n pages that starts at or after `from`. Walks the siblings to
-// the right, climbs when they end, and descends into the first that has room. A
-// run that crosses borders is seen as the sum of an end and the starts after it.
-unsigned page_heap::find(unsigned n, page_index from) noexcept {
-    if (from >= high_water_) return no_page;
-    settle();
-    unsigned level = leaf_level;
-    std::size_t i = chunk_of(from);  // the entry of `level` being looked at
-    unsigned carry = 0;              // free pages that reach up to it...
-    page_index start = 0;            // ...and where they begin
-    if (const unsigned at = from % chunk_pages; at != 0) {
-        const page_bits& free = tables_.chunk(i).free;
-        if (const unsigned found = free.find_run(n, at); found != chunk_pages) {
-            return static_cast<page_index>(i * chunk_pages + found);
-        }
-        carry = free.run_at_end(at);
-        ++i;
-        start = static_cast<page_index>(i * chunk_pages - carry);
-    }
-    for (bool came_down = false;;) {
-        while (!came_down && level > 0 && i % summary_fanout == 0) {
-            i /= summary_fanout;
-            --level;
-        }
-        came_down = false;
-        const unsigned shift = level_shift(level);
-        if (i << shift >= high_water_) return no_page;
-        const page_summary* family = tables_.siblings(level, i / summary_fanout);
-        do {
-            const page_summary here = family[i % summary_fanout];
-            if (carry + here.start() >= n) {
-                return carry != 0 ? start : static_cast<page_index>(i << shift);
-            }
-            if (here.max() >= n) {
-                came_down = true;
-                break;
-            }
-            if (here.start() == 1u << shift) {
-                if (carry == 0) start = static_cast<page_index>(i << shift);
-                carry += 1u << shift;
-            } else {
-                carry = here.end();
-                start = static_cast<page_index>(((i + 1) << shift) - carry);
-            }
-            ++i;
-        } while (i % summary_fanout != 0);
-        if (!came_down) continue;
-        if (level == leaf_level) {
-            return static_cast<page_index>(i * chunk_pages + tables_.chunk(i).free.find_run(n));
-        }
-        carry = 0;
-        ++level;
-        i *= summary_fanout;
-    }
-}
-
-page_index page_heap::aligned_up(page_index page, unsigned alignment) const noexcept {
-    const std::size_t first = reinterpret_cast<std::uintptr_t>(base_) >> page_shift;
-    return static_cast<page_index>(round_up(first + page, alignment) - first);
-}
-
-unsigned page_heap::find_aligned(unsigned n, unsigned alignment) noexcept {
-    page_index from = hint_[n < hinted_runs ? n - 1 : hinted_runs - 1] * chunk_pages;
-    for (unsigned tries = 0; tries < aligned_tries; ++tries) {
-        const page_index run = find(n, from);
-        if (run == no_page) return no_page;
-        const page_index first = aligned_up(run, alignment);
-        // The run has n pages; it must also reach from there to first + n.
-        page_index reached = run + n;
-        while (reached < first + n && reached < high_water_ && all_free(reached, 1)) ++reached;
-        if (reached >= first + n) return first;
-        from = reached;
-    }
-    const page_index run = find(n + alignment - 1, from);
-    return run == no_page ? no_page : aligned_up(run, alignment);
-}
-
 bool page_heap::all_free(page_index first, unsigned n) const noexcept {
     bool every = true;
     for_each_chunk(first, n, [&](unsigned c, unsigned at, unsigned here) {
@@ -194,49 +118,58 @@ bool page_heap::all_free(page_index first, unsigned n) const noexcept {
 // Takes free pages into use and tells whether all of them read as zero.
 bool page_heap::claim(page_index first, unsigned n) noexcept {
     const unsigned first_chunk = chunk_of(first), last_chunk = chunk_of(first + n - 1);
-    if (first_chunk == last_chunk) changed(first_chunk, last_chunk);
-    const unsigned fresh = make_resident(first, n);
-    for_each_chunk(first, n, [&](unsigned c, unsigned at, unsigned here) {
-        page_bits& free = tables_.chunk(c).free;
-        page_bits::for_each_word(at, here, [&](unsigned w, std::uint64_t mask) {
-            STEADY_ASSERT(2, (free.word[w] & mask) == mask,
-                          "G1 the bits tell the truth: a page to be taken is not free");
-            free.word[w] &= ~mask;
+    unsigned fresh = 0;
+    if (first_chunk == last_chunk) {
+        open_chunk(first_chunk);
+        fresh = take_in(first_chunk, first % chunk_pages, n);
+    } else {
+        for_each_chunk(first, n, [&](unsigned c, unsigned at, unsigned here) {
+            fresh += take_in(c, at, here);
         });
-    });
-    if (first_chunk != last_chunk) changed(first_chunk, last_chunk);
+        summarise(first_chunk, last_chunk);
+    }
     in_use_ += n;
     dirty_ -= n - fresh;
     return fresh == n && first >= old_contents_end_;
 }
 
+// Takes pages of one chunk; returns how many of them were not resident.
+unsigned page_heap::take_in(unsigned chunk, unsigned at, unsigned n) noexcept {
+    chunk_bits& bits = tables_.chunk(chunk);
+    std::uint64_t absent = 0;
+    page_bits::for_each_word(at, n, [&](unsigned w, std::uint64_t mask) {
+        STEADY_ASSERT(2, (bits.free.word[w] & mask) == mask,
+                      "G1 the bits tell the truth: a page to be taken is not free");
+        bits.free.word[w] &= ~mask;
+        absent |= mask & ~bits.resident.word[w];
+    });
+    return absent == 0 ? 0 : make_resident(chunk, at, n);
+}
+
 // Returns how many of these pages were not resident. os hears of them in exactly
 // the runs they form (G4).
-unsigned page_heap::make_resident(page_index first, unsigned n) noexcept {
+unsigned page_heap::make_resident(unsigned chunk, unsigned at, unsigned n) noexcept {
+    page_bits& resident = tables_.chunk(chunk).resident;
     unsigned fresh = 0;
-    page_index run_first = 0, run_end = 0;  // the run that os has not heard of
+    unsigned first = 0, end = 0;  // the run that os has not heard of
     const auto use_run = [&] {
-        if (run_end == run_first) return;
-        os::use(address(run_first), to_bytes(pages{run_end - run_first}));
-        fresh += run_end - run_first;
+        if (end == first) return;
+        os::use(address(chunk * chunk_pages + first), to_bytes(pages{end - first}));
+        fresh += end - first;
     };
-    for_each_chunk(first, n, [&](unsigned c, unsigned at, unsigned here) {
-        page_bits& resident = tables_.chunk(c).resident;
-        page_bits::for_each_word(at, here, [&](unsigned w, std::uint64_t mask) {
-            std::uint64_t absent = mask & ~resident.word[w];
-            resident.word[w] |= mask;
-            while (absent != 0) {
-                const auto bit = static_cast<unsigned>(std::countr_zero(absent));
-                const auto length = static_cast<unsigned>(std::countr_one(absent >> bit));
-                const page_index page = c * chunk_pages + w * word_pages + bit;
-                if (page != run_end || run_end == run_first) {
-                    use_run();
-                    run_first = page;
-                }
-                run_end = page + length;
-                absent &= ~ones(bit, length);
+    page_bits::for_each_word(at, n, [&](unsigned w, std::uint64_t mask) {
+        std::uint64_t absent = mask & ~resident.word[w];
+        resident.word[w] |= mask;
+        while (absent != 0) {
+            const auto bit = static_cast<unsigned>(std::countr_zero(absent));
+            const auto length = static_cast<unsigned>(std::countr_one(absent >> bit));
+            if (w * word_pages + bit != end || end == first) {
+                use_run();
+                first = w * word_pages + bit;
             }
-        });
+            end = w * word_pages + bit + length;
+            absent &= ~ones(bit, length);
+        }
     });
     use_run();
     return fresh;
@@ -245,32 +178,48 @@ unsigned page_heap::make_resident(page_index first, unsigned n) noexcept {
 // The common half of freeing and of ending a scavenge; counters are the caller's.
 void page_heap::put_back(page_index first, unsigned n, bool released) noexcept {
     const unsigned first_chunk = chunk_of(first), last_chunk = chunk_of(first + n - 1);
-    if (first_chunk == last_chunk) changed(last_chunk, last_chunk);
-    for_each_chunk(first, n, [&](unsigned c, unsigned at, unsigned here) {
-        chunk_bits& bits = tables_.chunk(c);
-        page_bits::for_each_word(at, here, [&](unsigned w, std::uint64_t mask) {
-            STEADY_ASSERT(1,
-                          (bits.free.word[w] & mask) == 0 && (~bits.resident.word[w] & mask) == 0,
-                          "G1 a page is freed once: it is not in use");
-            bits.free.word[w] |= mask;
-            if (released) bits.resident.word[w] &= ~mask;
+    if (first_chunk == last_chunk) {
+        open_chunk(first_chunk);
+        put_in(first_chunk, first % chunk_pages, n, released);
+    } else {
+        for_each_chunk(first, n, [&](unsigned c, unsigned at, unsigned here) {
+            put_in(c, at, here, released);
         });
-    });
-    if (first_chunk != last_chunk) changed(first_chunk, last_chunk);
+        summarise(first_chunk, last_chunk);
+    }
     lower_hints(first_chunk);
-    note_free(first, n, !released);
 }
 
-// Bits of these chunks change. One chunk is left open: its summaries follow when
-// another chunk changes or a search wants them (G2). Several are folded at once,
-// so the caller changes the bits of one after this call, those of several before.
-void page_heap::changed(unsigned first_chunk, unsigned last_chunk) noexcept {
-    if (first_chunk == last_chunk) {
-        if (open_ == last_chunk) return;
-        settle();
-        open_ = last_chunk;
-        return;
+void page_heap::put_in(unsigned chunk, unsigned at, unsigned n, bool released) noexcept {
+    chunk_bits& bits = tables_.chunk(chunk);
+    page_bits::for_each_word(at, n, [&](unsigned w, std::uint64_t mask) {
+        STEADY_ASSERT(1, (bits.free.word[w] & mask) == 0 && (~bits.resident.word[w] & mask) == 0,
+                      "G1 a page is freed once: it is not in use");
+        bits.free.word[w] |= mask;
+        if (released) bits.resident.word[w] &= ~mask;
+    });
+    if (!released) marks_.set(tables_, mark::loose, chunk);  // G5
+    for (unsigned unit = at / unit_pages; unit <= (at + n - 1) / unit_pages; ++unit) {
+        const unsigned start = unit * unit_pages;
+        // One look at the first word says "no" nearly always.
+        if (bits.free.word[start / word_pages] != ~std::uint64_t{0}) continue;
+        if (!bits.free.all(start, unit_pages)) continue;
+        if (!released || bits.resident.any(start, unit_pages)) {
+            marks_.set(tables_, mark::whole, chunk);
+        }
     }
+}
+
+// Bits of this chunk are about to change. Its summaries follow when another chunk
+// is opened or a search wants them (G2).
+void page_heap::open_chunk(unsigned chunk) noexcept {
+    if (open_ == chunk) return;
+    settle();
+    open_ = chunk;
+}
+
+// Bits of these chunks have changed: their summaries follow at once.
+void page_heap::summarise(unsigned first_chunk, unsigned last_chunk) noexcept {
     settle();
     for (unsigned c = first_chunk; c <= last_chunk; ++c) {
         tables_.summary(leaf_level, c) = page_summary::of(tables_.chunk(c).free);
@@ -283,10 +232,10 @@ void page_heap::settle() noexcept {
     const unsigned c = open_;
     open_ = no_page;
     page_summary& leaf = tables_.summary(leaf_level, c);
-    const page_summary now = page_summary::of(tables_.chunk(c).free);
-    if (leaf == now) return;
+    const page_summary before = leaf, now = page_summary::of(tables_.chunk(c).free);
+    if (before == now) return;
     leaf = now;
-    refold(c, c);
+    if (!same_fold(before, now, tables_.summary(leaf_level - 1, c / summary_fanout))) refold(c, c);
 }
 
 // Folds the leaves of these chunks into every level above, as far as it matters.
@@ -303,22 +252,6 @@ void page_heap::refold(unsigned first_chunk, unsigned last_chunk) noexcept {
             entry = now;
         }
         if (!differs) return;
-    }
-}
-
-// Pages of this chunk became free: longer runs may start here now, or in the chunk
-// before if its last page is free. No earlier: a whole free chunk between would
-// hold a run longer than any hint speaks of.
-void page_heap::lower_hints(unsigned chunk) noexcept {
-    if (hint_[hinted_runs - 1] < chunk) return;  // the highest of them (G3)
-    if (chunk > 0 && tables_.chunk(chunk - 1).free.test(chunk_pages - 1)) --chunk;
-    for (unsigned& hint : hint_) hint = hint < chunk ? hint : chunk;
-}
-
-// The lowest run of n pages starts in this chunk, so no longer one starts below.
-void page_heap::raise_hints(unsigned n, unsigned chunk) noexcept {
-    for (unsigned i = n - 1; i < hinted_runs; ++i) {
-        hint_[i] = hint_[i] > chunk ? hint_[i] : chunk;
     }
 }
 

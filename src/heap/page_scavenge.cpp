@@ -46,24 +46,6 @@ constexpr std::uint64_t chunk_bit(unsigned chunk) noexcept {
 
 }  // namespace
 
-// G5, for pages that were just freed.
-void page_heap::note_free(page_index first, unsigned n, bool dirty) noexcept {
-    const page_index last = first + n - 1;
-    if (dirty) {
-        for (unsigned c = chunk_of(first); c <= chunk_of(last); ++c)
-            marks_.set(tables_, mark::loose, c);
-    }
-    for (unsigned unit = first / unit_pages; unit <= last / unit_pages; ++unit) {
-        const unsigned chunk = unit / 2, at = unit % 2 * unit_pages;
-        const chunk_bits& bits = tables_.chunk(chunk);
-        // The word with the freed page first: it is the one at hand, and mostly not free.
-        if (unit == first / unit_pages && ~bits.free.word[first % chunk_pages / word_pages] != 0)
-            continue;
-        if (!bits.free.all(at, unit_pages)) continue;
-        if (dirty || bits.resident.any(at, unit_pages)) marks_.set(tables_, mark::whole, chunk);
-    }
-}
-
 bool page_heap::take_scavenge_candidate(pages max, bool force, scavenge_candidate& out) noexcept {
     if (max.count() >= unit_pages && take_whole(out)) return true;
     const auto most = static_cast<unsigned>(max.count() < unit_pages ? max.count() : unit_pages);
@@ -90,7 +72,7 @@ bool page_heap::take_whole(scavenge_candidate& out) noexcept {
                 notes.broken[half] &= ~chunk_bit(chunk);
             }
             // Pages never used share the huge page, so they are resident in truth.
-            dirty_ += make_resident(first, unit_pages);
+            dirty_ += make_resident(chunk, at, unit_pages);
             hand_out(first, unit_pages, out);
             return true;
         }
@@ -156,7 +138,7 @@ bit_run page_heap::run_to_take(unsigned chunk, unsigned half, unsigned max, bool
 // Takes dirty pages of one chunk out of the free ones. They stay dirty in the
 // counters, for nobody uses them.
 void page_heap::hand_out(page_index first, unsigned n, scavenge_candidate& out) noexcept {
-    changed(chunk_of(first), chunk_of(first));
+    open_chunk(chunk_of(first));
     page_bits& free = tables_.chunk(chunk_of(first)).free;
     page_bits::for_each_word(first % chunk_pages, n,
                              [&](unsigned w, std::uint64_t mask) { free.word[w] &= ~mask; });

@@ -195,8 +195,8 @@ TEST(PageHeap, AnswersAsTheModelDoesWhenTheSliceIsSmallAndFull) {
 TEST(PageHeap, AnswersAsTheModelDoesAcrossEveryLevelOfSummaries) {
     // 80 GiB of addresses: five entries of the root. No page of it is touched.
     session({.capacity = pages{20480 * 512},
-             .operations = 1'500,
-             .check_every = 500,
+             .operations = 800,
+             .check_every = 200,
              .longest = 3'000'000,
              .live_percent = 50,
              .seed = 3})

@@ -152,19 +152,24 @@ private:
     static constexpr pages huge_threshold{std::size_t{64_MiB / page_size}};
     static constexpr unsigned least_break = unit_pages / 2;  // 1 MiB
 
-    // page_heap.cpp
-    unsigned find(unsigned n, page_index from) noexcept;
-    unsigned find_aligned(unsigned n, unsigned alignment) noexcept;
+    // page_search.cpp
+    [[nodiscard]] unsigned find(unsigned n, page_index from) noexcept;
+    [[nodiscard]] unsigned find_aligned(unsigned n, unsigned alignment) noexcept;
     [[nodiscard]] page_index aligned_up(page_index page, unsigned alignment) const noexcept;
-    bool claim(page_index first, unsigned n) noexcept;
-    unsigned make_resident(page_index first, unsigned n) noexcept;
-    [[nodiscard]] bool all_free(page_index first, unsigned n) const noexcept;
-    void put_back(page_index first, unsigned n, bool released) noexcept;
-    void changed(unsigned first_chunk, unsigned last_chunk) noexcept;
-    void settle() noexcept;
-    void refold(unsigned first_chunk, unsigned last_chunk) noexcept;
     void lower_hints(unsigned chunk) noexcept;
     void raise_hints(unsigned n, unsigned chunk) noexcept;
+
+    // page_heap.cpp
+    [[nodiscard]] bool all_free(page_index first, unsigned n) const noexcept;
+    bool claim(page_index first, unsigned n) noexcept;
+    unsigned take_in(unsigned chunk, unsigned at, unsigned n) noexcept;
+    unsigned make_resident(unsigned chunk, unsigned at, unsigned n) noexcept;
+    void put_back(page_index first, unsigned n, bool released) noexcept;
+    void put_in(unsigned chunk, unsigned at, unsigned n, bool released) noexcept;
+    void open_chunk(unsigned chunk) noexcept;
+    void summarise(unsigned first_chunk, unsigned last_chunk) noexcept;
+    void settle() noexcept;
+    void refold(unsigned first_chunk, unsigned last_chunk) noexcept;
 
     // page_growth.cpp
     result<page_index> grow(unsigned n, unsigned alignment) noexcept;
@@ -174,7 +179,6 @@ private:
     [[nodiscard]] bool wants_huge_pages() const noexcept;
 
     // page_scavenge.cpp
-    void note_free(page_index first, unsigned n, bool dirty) noexcept;
     bool take_whole(scavenge_candidate& out) noexcept;
     bool take_run(unsigned max, bool force, scavenge_candidate& out) noexcept;
     [[nodiscard]] bit_run run_to_take(unsigned chunk, unsigned half, unsigned max, bool force,

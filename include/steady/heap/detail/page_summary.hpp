@@ -63,6 +63,16 @@ public:
     [[nodiscard]] constexpr unsigned max() const noexcept { return field(21); }
     [[nodiscard]] constexpr unsigned end() const noexcept { return field(42); }
 
+    /// The three numbers of a summary below the root, where the top bit is never set.
+    struct plain {
+        unsigned start, max, end;
+    };
+    [[nodiscard]] constexpr plain below_root() const noexcept {
+        constexpr unsigned mask = whole_root - 1;
+        return {static_cast<unsigned>(packed_) & mask, static_cast<unsigned>(packed_ >> 21) & mask,
+                static_cast<unsigned>(packed_ >> 42) & mask};
+    }
+
     friend constexpr bool operator==(page_summary, page_summary) noexcept = default;
 
 private:
@@ -87,15 +97,25 @@ static_assert(level_shift(0) == 21, "21-bit fields: only a whole root entry need
 [[nodiscard]] constexpr page_summary fold(const page_summary* child,
                                           unsigned child_shift) noexcept {
     const unsigned whole = 1u << child_shift;
-    unsigned start = child[0].start(), max = child[0].max(), end = child[0].end();
-    for (unsigned i = 1; i < summary_fanout; ++i) {
-        const unsigned first = child[i].start();
-        if (start == i * whole) start += first;
-        if (end + first > max) max = end + first;
-        if (child[i].max() > max) max = child[i].max();
-        end = first == whole ? end + whole : child[i].end();
+    unsigned start = 0, max = 0, end = 0;
+    for (unsigned i = 0; i < summary_fanout; ++i) {
+        const page_summary::plain c = child[i].below_root();
+        if (start == i * whole) start += c.start;
+        if (end + c.start > max) max = end + c.start;
+        if (c.max > max) max = c.max;
+        end = c.start == whole ? end + whole : c.end;
     }
     return {start, max, end};
+}
+
+/// True when a child that changed from `before` to `now` leaves the fold of its
+/// family as it is, which then need not be computed: its borders are the same, and
+/// its longest run neither was the family's longest nor becomes it.
+[[nodiscard]] constexpr bool same_fold(page_summary before, page_summary now,
+                                       page_summary family) noexcept {
+    const page_summary::plain a = before.below_root(), b = now.below_root();
+    if (a.start != b.start || a.end != b.end) return false;
+    return a.max == b.max || (a.max < family.max() && b.max <= family.max());
 }
 
 }  // namespace steady::detail

@@ -1,0 +1,197 @@
+// page_growth_test.cpp - growing where it can fail: the system refuses, somebody
+// else's mapping lies in the way, the slice ends. And when huge pages are asked for.
+
+#include <steady/core/hooks.hpp>
+#include <steady/os/detail/syscall.hpp>
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "heap/page_slice.hpp"
+
+namespace {
+
+using namespace steady;
+using namespace steady::test;
+
+/// Listens to os while it lives.
+struct os_calls {
+    os_calls() {
+        os_hook.install(
+            [](void* self, const os_event& e) { static_cast<os_calls*>(self)->seen.push_back(e); },
+            this);
+    }
+    ~os_calls() { os_hook.remove(); }
+
+    std::size_t count(os_call which) const {
+        return static_cast<std::size_t>(std::count_if(
+            seen.begin(), seen.end(), [&](const os_event& e) { return e.call == which; }));
+    }
+    std::vector<os_event> seen;
+};
+
+TEST(PageGrowth, EveryRefusalOfTheSystemLeavesTheHeapAsItWas) {
+    unsigned failures = 0;
+    for (std::uint64_t n = 1;; ++n) {
+        slice s(pages{64 * 512});
+        s.heap.advise(page_heap::huge_page_policy::off);
+        bool extended = false;
+        os::detail::fail_nth_call(n);
+        bool refused = false;
+        for (const unsigned size : {3u, 512u, 5000u, 7u, 9000u}) {
+            const auto run = s.heap.allocate(pages{size});
+            if (!run) {
+                refused = true;
+                EXPECT_EQ(run.error().code, errc::out_of_memory);
+                EXPECT_NE(run.error().action, nullptr);
+            }
+            s.expect_consistent();
+        }
+        const pages in_use = s.heap.in_use();
+        const auto end = static_cast<page_index>(s.heap.high_water().count());
+        if (end != 0) extended = s.heap.extend(end, 2000_pages);
+        EXPECT_EQ(s.heap.in_use(), extended ? in_use + 2000_pages : in_use);
+        s.expect_consistent();
+        const bool reached = os::detail::fail_nth_call(0) != 0;
+        if (!reached) break;
+        ++failures;
+        EXPECT_TRUE(refused || !extended) << "call " << n << " failed and nobody heard of it";
+        EXPECT_TRUE(s.heap.allocate(4000_pages)) << "afterwards it goes on";
+        s.expect_consistent();
+    }
+    EXPECT_GE(failures, 5u) << "tables once or more, memory for each growth";
+}
+
+TEST(PageGrowth, ARefusedHugePageHintIsNoFailure) {
+    if (!os::huge_pages_available()) GTEST_SKIP() << "this system has no transparent huge pages";
+    slice s(4096_pages);
+    s.heap.advise(page_heap::huge_page_policy::on);
+    os::detail::fail_nth_call(3);  // after the tables and the memory
+    EXPECT_TRUE(s.heap.allocate(300_pages));
+    EXPECT_EQ(os::detail::fail_nth_call(0), 1u);
+    s.heap.free(10, 20_pages);
+    EXPECT_EQ(s.scavenge(256_pages).count, 20u) << "small pages, nothing to be broken";
+    s.expect_consistent();
+}
+
+TEST(PageGrowth, AFullSliceIsAnErrorThatSaysSo) {
+    slice s(1024_pages);
+    ASSERT_TRUE(s.heap.allocate(1000_pages));
+    const auto refused = s.heap.allocate(25_pages);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, errc::out_of_memory);
+    EXPECT_STREQ(refused.error().action, "growing a page heap beyond its slice");
+    EXPECT_TRUE(s.heap.allocate(24_pages));
+}
+
+TEST(PageGrowth, OnlyWhatIsMissingBehindTheFreePagesAtTheTopIsPrepared) {
+    slice s(4096_pages);
+    ASSERT_TRUE(s.heap.allocate(300_pages));
+    ASSERT_TRUE(s.heap.allocate(700_pages));  // 212 at the top, 488 more
+    EXPECT_EQ(s.heap.grown(), 1024_pages);
+    ASSERT_EQ(s.heap.allocate_aligned(100_pages, 512_pages)->first, 1024u);
+    EXPECT_EQ(s.heap.grown(), 1536_pages);
+}
+
+TEST(PageGrowth, AGrowthIsOneSystemCallAndTouchesNothing) {
+    slice s(pages{64 * 512});
+    ASSERT_TRUE(s.heap.allocate(512_pages));
+    os_calls calls;
+    for (unsigned i = 0; i < 7; ++i) ASSERT_TRUE(s.heap.allocate(512_pages));
+    EXPECT_EQ(calls.seen.size(), 7u) << "the tables of the first 32 MiB are one piece";
+    for (const os_event& e : calls.seen) {
+        EXPECT_EQ(e.call, os_call::prepare);
+        EXPECT_EQ(e.touched, 0_B);
+    }
+}
+
+/// While it lives, areas cannot be reserved up front: the address space is limited.
+struct limited_address_space {
+    limited_address_space() {
+        getrlimit(RLIMIT_AS, &before);
+        rlimit limited = before;
+        limited.rlim_cur = rlim_t{1} << 47;
+        EXPECT_EQ(setrlimit(RLIMIT_AS, &limited), 0);
+    }
+    ~limited_address_space() { setrlimit(RLIMIT_AS, &before); }
+    rlimit before{};
+};
+
+void* foreign_mapping(void* where) {
+    void* const there =
+        mmap(where, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    EXPECT_EQ(there, where);
+    return there;
+}
+
+TEST(PageGrowth, ForeignMappingsAreSkippedChunkByChunk) {
+    const limited_address_space limit;
+    slice s(pages{32 * 512});
+    ASSERT_FALSE(s.memory.reserved_up_front());
+    s.skipped = {0, 3, 5};
+    void* const foreign[] = {foreign_mapping(s.address(0)),
+                             foreign_mapping(s.address(3 * 512 + 77)),
+                             foreign_mapping(s.address(6 * 512 - 1))};
+
+    EXPECT_EQ(s.heap.allocate(10_pages)->first, 512u) << "chunk 0 is taken";
+    EXPECT_EQ(s.heap.allocate(1200_pages)->first, 6u * 512) << "no other place is free of holes";
+    s.expect_consistent();
+    EXPECT_EQ(s.heap.allocate(512_pages)->first, 522u)
+        << "what lay between the holes joined the heap";
+    EXPECT_EQ(s.heap.allocate(502_pages)->first, 2u * 512 + 10);
+    EXPECT_EQ(s.heap.allocate(512_pages)->first, 4u * 512) << "runs do not reach across a hole";
+    EXPECT_EQ(s.heap.high_water(), pages{9 * 512});
+    EXPECT_EQ(s.heap.grown(), pages{6 * 512});
+    s.expect_consistent();
+    for (void* const there : foreign) munmap(there, 4096);
+}
+
+TEST(PageGrowth, ExtendingStopsAtAForeignMapping) {
+    const limited_address_space limit;
+    slice s(pages{8 * 512});
+    s.skipped = {1};
+    void* const foreign = foreign_mapping(s.address(512 + 100));
+    ASSERT_EQ(s.heap.allocate(512_pages)->first, 0u);
+    EXPECT_FALSE(s.heap.extend(512, 1_pages));
+    EXPECT_EQ(s.heap.allocate(512_pages)->first, 1024u);
+    EXPECT_FALSE(s.heap.extend(512, 1_pages)) << "a hole is not free";
+    s.expect_consistent();
+    munmap(foreign, 4096);
+}
+
+TEST(PageGrowth, ASliceWithoutAnyRoomIsAnError) {
+    const limited_address_space limit;
+    slice s(1024_pages);
+    s.skipped = {0, 1};
+    void* const first = foreign_mapping(s.address(1));
+    void* const second = foreign_mapping(s.address(513));
+    EXPECT_EQ(s.heap.allocate(1_pages).error().code, errc::out_of_memory);
+    s.expect_consistent();
+    munmap(first, 4096);
+    munmap(second, 4096);
+}
+
+TEST(PageGrowth, HugePagesAreAskedForOnceTheHeapIsBigAndDense) {
+    if (!os::huge_pages_available()) GTEST_SKIP() << "this system has no transparent huge pages";
+    slice s(pages{64 * 512});
+    s.heap.advise(page_heap::huge_page_policy::adaptive, pages{2048});
+    os_calls calls;
+    const page_run first = *s.heap.allocate(2048_pages);
+    EXPECT_EQ(calls.count(os_call::huge_page_hint), 0u) << "the first 16 MiB stay on small pages";
+    ASSERT_TRUE(s.heap.allocate(100_pages));
+    ASSERT_EQ(calls.count(os_call::huge_page_hint), 1u);
+    EXPECT_EQ(calls.seen.back().address, s.address(2048));
+    EXPECT_EQ(calls.seen.back().size, 4_MiB);
+    s.heap.free(first.first, 1500_pages);
+    ASSERT_TRUE(s.heap.allocate(1600_pages));
+    EXPECT_EQ(calls.count(os_call::huge_page_hint), 1u) << "no longer dense";
+    s.heap.advise(page_heap::huge_page_policy::off);
+    ASSERT_TRUE(s.heap.allocate(3000_pages));
+    EXPECT_EQ(calls.count(os_call::huge_page_hint), 1u);
+    s.heap.advise(page_heap::huge_page_policy::on);
+    ASSERT_TRUE(s.heap.allocate(3000_pages));
+    EXPECT_EQ(calls.count(os_call::huge_page_hint), 2u);
+    s.expect_consistent();
+}
+
+}  // namespace
