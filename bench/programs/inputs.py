@@ -112,7 +112,8 @@ def own_git(path):
     return path if done.returncode == 0 else None
 
 
-COMPILE = ["-std=c++20", "-O2", "-w", *(f"-I{ROOT / folder}" for folder in ("include", "tests", "bench")),
+COMPILE = ["-std=c++20", "-O2", "-w",
+           *(f"-I{ROOT / folder}" for folder in ("include", "tests", "bench", "tools")),
            '-DSTEADY_TEST_PROGRAMS=""', f'-DSTEADY_SOURCE_DIR="{ROOT}"',
            '-DSTEADY_MALLOC_LIBRARY_PATH=""', '-DSTEADY_COMMAND_PATH=""']
 

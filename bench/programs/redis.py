@@ -52,16 +52,19 @@ def _load(count):
     lines = ["SELECT 1"]
     for i in range(count):
         kind, key, size = draw.randrange(5), draw.randrange(count), draw.randrange(1, 120)
-        lines.append((f"SET s{key} {'v' * size}", f"RPUSH l{key % 500} {'w' * size}",
+        lines.append((f"SET s{key} {'v' * size}",
+                      f"RPUSH l{key % 500} {'w' * size}",
                       f"HSET h{key % 2000} f{i % 300} {'x' * size}",
-                      f"SADD t{key % 1000} {'y' * (size % 20)}{i}", f"DEL s{draw.randrange(count)}")[kind])
+                      f"SADD t{key % 1000} {'y' * (size % 20)}{i}",
+                      f"DEL s{draw.randrange(count)}")[kind])
     return "\n".join(lines) + "\n"
 
 
 def _memory(pid):
     """(VmHWM, VmRSS) in bytes."""
     fields = dict(line.split(":", 1) for line in
-                  Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines() if ":" in line)
+                  Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+                  if ":" in line)
     return tuple(int(fields[name].split()[0]) * 1024 for name in ("VmHWM", "VmRSS"))
 
 
@@ -78,15 +81,16 @@ def run(runner, heap, scale):
         if not _wait_until_up(port, server):
             answer = "the server did not answer"
         else:
-            pid = int(next(line.split(":")[1] for line in _client(port, "info", "server").splitlines()
-                           if line.startswith("process_id:")))
+            lines = _client(port, "info", "server").splitlines()
+            pid = int(next(line for line in lines if line.startswith("process_id:")).split(":")[1])
             piped = _client(port, "--pipe", input=_load(int(100_000 * scale) or 1000))
             digest = _client(port, "debug", "digest")
             failures = [] if "errors: 0" in piped else ["the load had errors"]
             for kind, size in KINDS:
                 done = subprocess.run(
-                    ["redis-benchmark", "-p", str(port), "-q", "-c", "50", "-P", "16", "-n", requests,
-                     "-r", requests, "-d", str(size), "-t", kind], capture_output=True, timeout=600)
+                    ["redis-benchmark", "-p", str(port), "-q", "-c", "50", "-P", "16",
+                     "-n", requests, "-r", requests, "-d", str(size), "-t", kind],
+                    capture_output=True, timeout=600)
                 failures += [f"redis-benchmark {kind} failed"] if done.returncode else []
             if _client(port, "llen", "mylist") != requests:
                 failures.append("the list is not as long as it was made")
