@@ -67,6 +67,7 @@ json buckets_of(const histogram& latencies, const clock_facts& clock) {
 json of(const pass_report& pass, pass_kind kind, const clock_facts& clock) {
     json result{{"index", of(pass.seen)},
                 {"index_nanoseconds", pass.index_nanoseconds},
+                {"index_cpu_nanoseconds", pass.indexing.cpu_nanoseconds},
                 {"free_nanoseconds", pass.free_nanoseconds},
                 {"peak_resident_bytes", pass.peak_resident_bytes},
                 {"indexed_resident_bytes", pass.indexed_resident_bytes},
@@ -160,7 +161,8 @@ std::string to_json(const corpus& input, const experiment& done) {
     report["machine"] = of_machine();
     report["clock"] = {{"name", done.clock.name},
                        {"nanoseconds_per_tick", done.clock.nanoseconds_per_tick},
-                       {"nanoseconds_per_reading", done.clock.nanoseconds_per_reading}};
+                       {"nanoseconds_per_reading", done.clock.nanoseconds_per_reading},
+                       {"step_nanoseconds", done.clock.step_nanoseconds}};
     report["input"] = of_input(input);
     report["index"] = of(done.reference.seen);
     report["index"]["requested"] = of(done.reference.indexed);

@@ -24,9 +24,13 @@ struct metric {
 };
 
 /// Times, memory and page faults: from the plain passes.
-inline constexpr std::array<metric, 10> plain_metrics{{
+inline constexpr std::array<metric, 11> plain_metrics{{
     {"index_nanoseconds", "time to index", unit::nanoseconds, true,
      [](const heap_round& heap) { return static_cast<double>(heap.plain.index_nanoseconds); }},
+    {"index_cpu_nanoseconds", "CPU time to index", unit::nanoseconds, true,
+     [](const heap_round& heap) {
+         return static_cast<double>(heap.plain.indexing.cpu_nanoseconds);
+     }},
     {"words_per_second", "words indexed per second", unit::per_second, false,
      [](const heap_round& heap) {
          return static_cast<double>(heap.plain.seen.words) * 1e9 /

@@ -145,7 +145,8 @@ heap_report difference(const heap_report& after, const heap_report& before) {
 }
 
 process_counts difference(const process_counts& after, const process_counts& before) {
-    return {after.minor_faults - before.minor_faults, after.major_faults - before.major_faults,
+    return {after.cpu_nanoseconds - before.cpu_nanoseconds,
+            after.minor_faults - before.minor_faults, after.major_faults - before.major_faults,
             after.forced_switches - before.forced_switches};
 }
 

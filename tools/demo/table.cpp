@@ -125,8 +125,8 @@ std::string head(const corpus& input, const experiment& done) {
                                 count_of(machine.cpus, "CPU"), machine.kernel, machine.huge_pages));
     line("build", machine.build);
     line("system", fmt::format("{} ({})", machine.system_heap, machine.libc));
-    line("clock", fmt::format("{}, {:.3g} ns per tick, {:.0f} ns per reading", done.clock.name,
-                              done.clock.nanoseconds_per_tick, done.clock.nanoseconds_per_reading));
+    line("clock", fmt::format("{}, {:.0f} ns per reading, tells {:.0f} ns apart", done.clock.name,
+                              done.clock.nanoseconds_per_reading, done.clock.step_nanoseconds));
     line("rounds",
          fmt::format("{}, in alternation, every pass in a fresh process; figures are medians, "
                      "ratios steady / system",

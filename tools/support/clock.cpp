@@ -28,6 +28,28 @@ double cost_of_reading() {
     return best;
 }
 
+/// In ticks. 0 when the clock never moved: then it is no clock.
+template <class Clock>
+std::uint64_t smallest_step() {
+    std::uint64_t smallest = 0;
+    std::uint64_t previous = Clock::now();
+    for (int i = 0; i < readings; ++i) {
+        const std::uint64_t now = Clock::now();
+        const std::uint64_t step = now - previous;
+        previous = now;
+        if (step != 0 && (smallest == 0 || step < smallest)) smallest = step;
+    }
+    return smallest;
+}
+
+/// Cost and step of a clock whose rate is known.
+template <class Clock>
+clock_facts facts_of(bool cycles, double nanoseconds_per_tick) {
+    clock_facts found{cycles, Clock::name, nanoseconds_per_tick, cost_of_reading<Clock>(), 0};
+    found.step_nanoseconds = found.nanoseconds(smallest_step<Clock>());
+    return found;
+}
+
 #if defined(__x86_64__) || defined(__aarch64__)
 
 bool cycle_clock_is_steady() {
@@ -57,15 +79,16 @@ double measure_cycle_rate() {
 }  // namespace
 
 clock_facts calibrate_clock() {
-    clock_facts kernel{false, monotonic_clock::name, 1.0, cost_of_reading<monotonic_clock>()};
+    const clock_facts kernel = facts_of<monotonic_clock>(false, 1.0);
 #if defined(__x86_64__) || defined(__aarch64__)
-    if (!cycle_clock_is_steady()) return kernel;
-    const double cost = cost_of_reading<cycle_clock>();
-    if (cost > kernel.nanoseconds_per_reading) return kernel;
-    return {true, cycle_clock::name, measure_cycle_rate(), cost};
-#else
-    return kernel;
+    if (cycle_clock_is_steady()) {
+        const clock_facts cycles = facts_of<cycle_clock>(true, measure_cycle_rate());
+        // A tenth of tolerance: on AArch64 both clocks are the same counter.
+        const bool fine = cycles.step_nanoseconds <= kernel.step_nanoseconds * 1.1;
+        if (fine && cycles.step_nanoseconds > 0) return cycles;
+    }
 #endif
+    return kernel;
 }
 
 }  // namespace steady::cli

@@ -1,6 +1,7 @@
 // clock.hpp - the cheapest clock that can be trusted, for timing single inserts.
 //
-// Terms   tick: one step of the clock.   reading: one call of now().
+// Terms   tick: the clock's unit.   reading: one call of now().
+//         step: the shortest time two readings in a row ever tell apart.
 //
 //   kind           read by                     trusted when
 //   tsc            lfence; rdtsc               the processor says "invariant": same rate in every
@@ -8,8 +9,9 @@
 //   cntvct         isb; mrs cntvct_el0         always (AArch64 defines it so)
 //   clock_gettime  the vDSO or a system call   always
 //
-// The cycle counter is taken when it is trusted *and* measured cheaper: under
-// some hypervisors each rdtsc traps, and the kernel's clock is then better.
+// The cycle counter is taken when it is trusted *and* its step is no longer than
+// the kernel clock's. Under some hypervisors each rdtsc traps, and an emulator
+// may count in microseconds; the step shows both.
 //
 // Why the fence: rdtsc may be executed before older loads have finished, so an
 // insert waiting for memory would end up in its successor's time. The fence
@@ -67,6 +69,7 @@ struct clock_facts {
     const char* name = "";  // static text
     double nanoseconds_per_tick = 1;
     double nanoseconds_per_reading = 0;
+    double step_nanoseconds = 0;
 
     double nanoseconds(std::uint64_t ticks) const {
         return static_cast<double>(ticks) * nanoseconds_per_tick;
@@ -75,7 +78,7 @@ struct clock_facts {
 
 /// Chooses the clock and measures its rate.
 ///
-/// Cost       about 25 ms.
+/// Cost       about 30 ms.
 clock_facts calibrate_clock();
 
 /// Calls `body` with the chosen clock's type as its argument's type, so that

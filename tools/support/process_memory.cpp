@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -48,7 +49,11 @@ std::uint64_t peak_resident_bytes() noexcept {
 process_counts read_process_counts() noexcept {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    return {static_cast<std::uint64_t>(usage.ru_minflt),
+    timespec cpu{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    return {static_cast<std::uint64_t>(cpu.tv_sec) * 1'000'000'000u +
+                static_cast<std::uint64_t>(cpu.tv_nsec),
+            static_cast<std::uint64_t>(usage.ru_minflt),
             static_cast<std::uint64_t>(usage.ru_majflt),
             static_cast<std::uint64_t>(usage.ru_nivcsw)};
 }

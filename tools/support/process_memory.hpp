@@ -1,5 +1,5 @@
-// process_memory.hpp - what the kernel says about this process: resident memory
-// and page faults.
+// process_memory.hpp - what the kernel says about this process: resident memory,
+// page faults, time on a CPU.
 //
 // Terms   resident: anonymous pages of this process in memory now. Heaps, stacks
 //         and variables; not the code and files it mapped, which come in by
@@ -10,6 +10,7 @@
 //   resident   smaps_rollup "Anonymous:"          walks the page table: exact
 //   peak       status "VmHWM:" - "RssFile:"       kept in per-CPU batches: a few pages off
 //   faults     getrusage(RUSAGE_SELF)             exact
+//   CPU time   CLOCK_PROCESS_CPUTIME_ID           exact; wall time on a busy machine is not
 //
 // The kernel keeps a peak for all pages together. File pages of a process that
 // only runs its own code grow and do not shrink, so taking off what they are
@@ -27,6 +28,7 @@ std::uint64_t resident_bytes() noexcept;
 std::uint64_t peak_resident_bytes() noexcept;
 
 struct process_counts {
+    std::uint64_t cpu_nanoseconds = 0;  // of all its threads, a heap's helper included
     std::uint64_t minor_faults = 0;
     std::uint64_t major_faults = 0;
     std::uint64_t forced_switches = 0;  // somebody else got the CPU: explains a tail
