@@ -263,12 +263,16 @@ result<void> huge_heap::grow_locked(huge_block* block, std::size_t need) noexcep
 }
 
 result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexcept {
-    const std::size_t need = whole_os_pages(size);
-    if (need < size.count()) return error{errc::invalid_argument, 0, "moving a huge block"};
+    if (whole_os_pages(size) < size.count()) {
+        return error{errc::invalid_argument, 0, "moving a huge block"};
+    }
+    const std::size_t need =
+        std::max(whole_os_pages(size), block->size.load(std::memory_order_relaxed));
     huge_block* twin = nullptr;
     for (;;) {
         mutex_.lock();
-        const result<huge_block*> made = make(need, 1);
+        wait_for_release(block, ~std::size_t{0});
+        const result<huge_block*> made = make(std::max(need, block->ready), 1);
         if (made) {
             twin = *made;
             break;
@@ -276,7 +280,6 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
         mutex_.unlock();
         if (!release_one()) return made;
     }
-    wait_for_release(block, ~std::size_t{0});
     leave_idle_list(block);  // nobody may decommit what is moving
     in_transit_.push_back(twin);
     std::byte* const from = block->base.load(std::memory_order_relaxed);

@@ -103,6 +103,7 @@ TEST(Huge, GrowingByPagesMakesASystemCallOnlyNowAndThen) {
 }
 
 TEST(Huge, AnArrayThatGrowsShowsHardlyMoreThanItsDataInTheResidentSet) {
+    if (under_sanitizer) GTEST_SKIP() << "the sanitizer's shadow is resident, too";
     huge_heap heap;
     huge_block* block = must_allocate(heap, 4_MiB);
     std::memset(block->base.load(), 1, block->size);

@@ -18,6 +18,16 @@ using detail::huge_block;
 using detail::huge_heap;
 using detail::huge_settings;
 
+/// A sanitizer has shadow memory of its own: no limit on addresses is small enough to
+/// matter, and the resident set is not what the heap makes of it.
+#if defined(__SANITIZE_ADDRESS__) || defined(STEADY_OS_TSAN)
+inline constexpr bool under_sanitizer = true;
+#elif defined(__has_feature)
+inline constexpr bool under_sanitizer = __has_feature(address_sanitizer);
+#else
+inline constexpr bool under_sanitizer = false;
+#endif
+
 /// Listens to os_hook for as long as it lives. One thread at a time.
 class os_watch {
 public:
