@@ -123,6 +123,10 @@ void forget_nominal(std::uintptr_t base) noexcept {
     }
 }
 
+void free_nominal_lock() noexcept {
+    nominal_lock.reset_after_fork();
+}
+
 void give_name(const void* start, std::size_t length, const char* name) noexcept {
     constexpr int set_vma = 0x53564d41, anon_name = 0;  // PR_SET_VMA, Linux 5.17
     static constinit std::atomic<bool> kernel_names{true};

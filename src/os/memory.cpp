@@ -209,15 +209,15 @@ result<void> decommit(void* start, bytes length, bool background) noexcept {
 
 // ---- Moving.
 
-namespace {
+namespace detail {
 
-constinit std::atomic<bool> kernel_moves{true};  // until it says that it cannot
-
-// After a refused mremap: older kernels unmap the destination before they look at the rest
-// of the request. Nobody else maps there unless a hole was left and he was quick.
+// MAP_FIXED_NOREPLACE: should another thread have mapped something into the hole, it is
+// not ours to destroy.
 void restore_destination(std::byte* to, std::size_t length) noexcept {
     unsigned char resident[2_MiB / 4_KiB];
-    if (sys_mincore(to, length, resident) == 0) return;
+    const long mapped_already = sys_mincore(to, length, resident);
+    announce(os_call::query, to, length, length);
+    if (mapped_already == 0) return;
     const long mapped =
         sys_mmap(to, length, read_write, private_pages | MAP_NORESERVE | MAP_FIXED_NOREPLACE);
     announce(os_call::remap, to, length, 0);
@@ -233,6 +233,12 @@ void restore_destination(std::byte* to, std::size_t length) noexcept {
               .line("The process is at a limit (vm.max_map_count, RLIMIT_AS, overcommit), and a")
               .line("block that was being moved lost its new place. Raise the limit."));
 }
+
+}  // namespace detail
+
+namespace {
+
+constinit std::atomic<bool> kernel_moves{true};  // until it says that it cannot
 
 result<void> move_step(std::byte* from, std::byte* to, std::size_t length) noexcept {
     if (kernel_moves.load(std::memory_order_relaxed)) {

@@ -2,6 +2,7 @@
 #include "steady/os/metadata.hpp"
 
 #include "steady/core/check.hpp"
+#include "steady/os/detail/mapping.hpp"
 #include "steady/os/memory.hpp"
 #include "steady/os/mutex.hpp"
 
@@ -54,6 +55,7 @@ ledger& metadata_unused() noexcept {
 
 void metadata_reset_after_fork() noexcept {
     chunk_lock.reset_after_fork();
+    detail::free_nominal_lock();
 }
 
 namespace detail {

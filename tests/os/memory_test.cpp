@@ -12,6 +12,7 @@
 #include "os/support/processes.hpp"
 #include "steady/core/hooks.hpp"
 #include "steady/os/detail/lines.hpp"
+#include "steady/os/detail/mapping.hpp"
 #include "steady/os/detail/syscall.hpp"
 
 namespace {
@@ -299,6 +300,18 @@ TEST(move, works_across_mappings_that_the_kernel_keeps_apart) {
         ASSERT_EQ(a.base()[i], std::byte{0});
     }
     a.unprepare({}, 2 * size, size).value();
+    a.close().value();
+}
+
+TEST(move, a_destination_that_the_kernel_has_unmapped_is_mapped_again) {
+    os::area a = open_ready(4_MiB, 4_MiB);
+    a.base()[0] = std::byte{1};
+    os::detail::restore_destination(a.base(), (2_MiB).count());
+    EXPECT_EQ(a.base()[0], std::byte{1});  // nothing was missing, nothing changed
+    ASSERT_EQ(munmap(a.base(), (2_MiB).count()), 0);
+    os::detail::restore_destination(a.base(), (2_MiB).count());
+    EXPECT_EQ(a.base()[0], std::byte{0});
+    a.unprepare({}, 4_MiB, 4_MiB).value();
     a.close().value();
 }
 

@@ -40,7 +40,8 @@ void* metadata_alloc(bytes size, std::size_t align, ledger& owner) noexcept;
 /// Bytes of chunks that no record uses (T1).
 ledger& metadata_unused() noexcept;
 
-/// For the one thread of a forked child: frees the lock inside.
+/// For the one thread of a forked child: frees the locks inside os, this one and that of
+/// the table of nominal areas.
 void metadata_reset_after_fork() noexcept;
 
 namespace detail {

@@ -29,7 +29,15 @@ inline void announce(os_call call, const void* start, std::size_t length, std::s
 /// kernel was built without CONFIG_ANON_VMA_NAME; then it is tried once only.
 void give_name(const void* start, std::size_t length, const char* name) noexcept;
 
+/// After an mremap that was refused: makes sure that its destination is mapped. Kernels
+/// before 6.17 unmap the destination first and look at the rest of the request afterwards.
+/// Stops the program when the hole cannot be filled, because a block would be lost.
+void restore_destination(std::byte* to, std::size_t length) noexcept;
+
 /// Takes a closed nominal area off the table.
 void forget_nominal(std::uintptr_t base) noexcept;
+
+/// For the one thread of a forked child.
+void free_nominal_lock() noexcept;
 
 }  // namespace steady::os::detail
