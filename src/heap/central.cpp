@@ -14,17 +14,17 @@ namespace steady::detail {
 namespace {
 
 void append(central_list& list, span* s) noexcept {
-    s->next = nullptr;
-    s->previous = list.last;
-    (list.last != nullptr ? list.last->next : list.first) = s;
+    s->list.next = nullptr;
+    s->list.previous = list.last;
+    (list.last != nullptr ? list.last->list.next : list.first) = s;
     list.last = s;
     s->listed = true;
 }
 
 void unlink(central_list& list, span* s) noexcept {
-    (s->previous != nullptr ? s->previous->next : list.first) = s->next;
-    (s->next != nullptr ? s->next->previous : list.last) = s->previous;
-    s->next = s->previous = nullptr;
+    (s->list.previous != nullptr ? s->list.previous->list.next : list.first) = s->list.next;
+    (s->list.next != nullptr ? s->list.next->list.previous : list.last) = s->list.previous;
+    s->list.next = s->list.previous = nullptr;
     s->listed = false;
 }
 
@@ -32,13 +32,13 @@ void unlink(central_list& list, span* s) noexcept {
 std::size_t take_from(span* s, void** out, std::size_t want) noexcept {
     std::size_t taken = 0;
     std::uint64_t* bits = s->free_bits();
-    for (unsigned w = 0; w < s->word_count && taken < want; ++w) {
+    for (unsigned w = 0; w < s->bitmap_words() && taken < want; ++w) {
         std::uint64_t word = bits[w];
-        const std::uintptr_t word_base = s->base + std::uintptr_t{w} * 64 * s->object_size;
+        const std::uintptr_t word_base = s->base + std::uintptr_t{w} * 64 * s->object_size();
         while (word != 0 && taken < want) {
             const auto bit = static_cast<unsigned>(std::countr_zero(word));
             word &= word - 1;
-            out[taken++] = reinterpret_cast<void*>(word_base + bit * s->object_size);
+            out[taken++] = reinterpret_cast<void*>(word_base + bit * s->object_size());
         }
         bits[w] = word;
     }
@@ -121,7 +121,7 @@ std::size_t heap_core::put_run(span& s, void* const* objects, std::size_t count)
         const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(objects[i]) - base;
         if (offset >= size) break;
         const auto index = static_cast<std::uint32_t>((offset * std::uint64_t{s.divmul}) >> 32);
-        if (index * s.object_size != offset || index >= s.object_count)
+        if (index * s.object_size() != offset || index >= s.object_count)
             report_invalid_free(objects[i]);
         if (index / 64 != gathered_word) {
             bits[gathered_word] |= gathered;

@@ -29,7 +29,7 @@ void report_double_free(const void* object, const span& s) noexcept {
     m.text("freed ")
         .hex(value(object))
         .text(" twice: its ")
-        .size(bytes{s.object_size})
+        .size(bytes{s.object_size()})
         .text(" object (");
     say_place(m, s, object);
     m.text(") is already free.");
@@ -50,7 +50,7 @@ void report_invalid_free(const void* object) noexcept {
             m.text("which is ")
                 .number(value(object) - s->object_at(index))
                 .text(" bytes inside the ");
-            m.size(bytes{s->object_size}).text(" object at ").hex(s->object_at(index)).text(" (");
+            m.size(bytes{s->object_size()}).text(" object at ").hex(s->object_at(index)).text(" (");
             say_place(m, *s, object);
             m.text(").");
         }
@@ -80,7 +80,7 @@ void report_wrong_size(const void* object, std::size_t said, const span& s) noex
         .text(" as ")
         .size(bytes{said})
         .text(", but its span holds ");
-    m.size(bytes{s.object_size}).text(" objects (");
+    m.size(bytes{s.object_size()}).text(" objects (");
     say_place(m, s, object);
     m.text(").");
     m.line(
@@ -99,7 +99,7 @@ void report_wrong_huge_size(const void* object, std::size_t said, std::size_t ac
 void report_write_after_free(const void* object, const span& s, std::size_t offset) noexcept {
     message m("heap");
     m.text("the freed ")
-        .size(bytes{s.object_size})
+        .size(bytes{s.object_size()})
         .text(" object at ")
         .hex(value(object))
         .text(" (");
@@ -137,7 +137,7 @@ constinit quarantine waiting{};
 
 void verify(const span& s, const void* p) noexcept {
     const auto* byte = static_cast<const unsigned char*>(p);
-    for (std::size_t i = 0; i < s.object_size; ++i) {
+    for (std::size_t i = 0; i < s.object_size(); ++i) {
         if (byte[i] != freed_pattern) report_write_after_free(p, s, i);
     }
 }
@@ -147,7 +147,7 @@ void verify(const span& s, const void* p) noexcept {
 void check_size(const span& s, const void* p, std::size_t said) noexcept {
     if (said == 0) return;
     if (s.kind == span_kind::large) {
-        if (said > s.object_size || said <= largest_small / 2) report_wrong_size(p, said, s);
+        if (said > s.object_size() || said <= largest_small / 2) report_wrong_size(p, said, s);
         return;
     }
     // malloc's table and the one of callers content with 8-byte alignment.
@@ -155,7 +155,7 @@ void check_size(const span& s, const void* p, std::size_t said) noexcept {
     const span_class narrow = class_for(said, 8, s.noscan());
     // Over-aligned objects sit in larger classes than their size asks for.
     if (wide == s.sclass || narrow == s.sclass) return;
-    if (said <= s.object_size && (s.object_size & (s.object_size - 1)) == 0) return;
+    if (said <= s.object_size() && (s.object_size() & (s.object_size() - 1)) == 0) return;
     report_wrong_size(p, said, s);
 }
 
@@ -183,7 +183,7 @@ void free(heap_core& core, span* s, void* p, std::size_t said) noexcept {
             if (s->is_free(index)) report_double_free(p, *s);
             ++list.direct_freed;  // to the program it is free from here on
         }
-        __builtin_memset(p, freed_pattern, s->object_size);
+        __builtin_memset(p, freed_pattern, s->object_size());
         out = waiting.ring[waiting.next];
         waiting.ring[waiting.next] = {p, s};
         waiting.next = (waiting.next + 1) % ring_size;

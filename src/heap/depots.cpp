@@ -5,6 +5,7 @@
 #include <new>
 
 #include "steady/heap/detail/central.hpp"
+#include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/detail/scavenger.hpp"
 #include "steady/heap/detail/span_store.hpp"
 #include "steady/os/memory.hpp"
@@ -17,6 +18,7 @@ constinit depot_set depots;
 namespace {
 
 constinit magazine_stack empty_magazines;
+constinit std::atomic<std::int64_t> empty_low_water{0};  // fewest since the last trim
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::int64_t small_heap_bound = 1 << 20;
 constexpr std::size_t relief_budget = 16;  // magazines: some 2,000 objects, 4 us
@@ -28,17 +30,31 @@ std::int64_t bytes_of(const magazine& m, span_class sclass) noexcept {
 }  // namespace
 
 magazine* get_empty_magazine() noexcept {
-    if (magazine* m = empty_magazines.pop()) return m;
-    void* memory = os::metadata_alloc(bytes{sizeof(magazine)}, 64, metadata_ledgers.magazines);
-    return memory == nullptr ? nullptr : new (memory) magazine;
+    if (magazine* m = empty_magazines.pop()) {
+        const std::int64_t left = empty_magazines.size();
+        if (left < empty_low_water.load(relaxed)) empty_low_water.store(left, relaxed);
+        return m;
+    }
+    void* memory = nullptr;
+    if (record_core.take(0, magazine_class, &memory, 1) == 0) return nullptr;
+    return new (memory) magazine;
 }
 
 void put_empty_magazine(magazine* m) noexcept {
     empty_magazines.push(m);
 }
 
-bytes magazine_bytes() noexcept {
-    return metadata_ledgers.magazines.value();
+std::size_t trim_empty_magazines(bool all) noexcept {
+    std::int64_t surplus = all ? empty_magazines.size() : empty_low_water.load(relaxed);
+    std::size_t returned = 0;
+    for (; surplus > 0; --surplus) {
+        void* m = empty_magazines.pop();
+        if (m == nullptr) break;
+        record_core.put(magazine_class, &m, 1);
+        ++returned;
+    }
+    empty_low_water.store(empty_magazines.size(), relaxed);
+    return returned;
 }
 
 result<void> depot_set::open(unsigned nodes) noexcept {

@@ -53,7 +53,7 @@ void explain(const span& s, std::uintptr_t address) noexcept {
     } else {
         m.number(object - address).text(" bytes before the start");
     }
-    m.text(" of the ").size(bytes{s.requested}).text(" object at ").hex(object);
+    m.text(" of the ").size(bytes{s.sample.requested}).text(" object at ").hex(object);
     m.text(freed ? ", which was freed." : ".");
     m.line(
         "  The stack below this fault shows who did it (run under a debugger, or look at the core "

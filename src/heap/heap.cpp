@@ -44,7 +44,7 @@ heap_instance& instance_of(heap_core* core) noexcept {
 object_info describe_object(const span& s, std::uint32_t index) noexcept {
     object_info o;
     o.base = reinterpret_cast<void*>(s.object_at(index));
-    o.size = s.object_size;
+    o.size = s.object_size();
     if (s.kind == span_kind::sampled || s.kind == span_kind::guarded) {
         o.base = reinterpret_cast<void*>(sampler::object_of(s));
         o.size = usable_size(o.base);
@@ -170,7 +170,14 @@ std::size_t trim() noexcept {
 
 object_info find_object(const void* address) noexcept {
     if (const span* s = heap_map.find(address)) {
-        const std::uint32_t index = s->index_of(reinterpret_cast<std::uintptr_t>(address));
+        if (s->owner == &record_core) return {};
+        const auto at = reinterpret_cast<std::uintptr_t>(address);
+        if (s->kind == span_kind::guarded) {
+            const std::uintptr_t object = sampler::object_of(*s);
+            return at - object < detail::usable_size(address) ? describe_object(*s, 0)
+                                                              : object_info{};
+        }
+        const std::uint32_t index = s->index_of(at);
         return index < s->object_count ? describe_object(*s, index) : object_info{};
     }
     if (huge_block* b = huge_blocks.find(address)) return describe_block(*b);
@@ -181,7 +188,7 @@ void for_each_object(void (*visit)(void* context, const object_info& object),
                      void* context) noexcept {
     if (!open_heap()) return;
     if (current_cache != &empty_cache) current_cache->flush_all();
-    empty_idle_caches(0);
+    empty_idle_caches(0, current_cache);
     depots.trim(default_core, ~std::size_t{0}, true);
     const os::lock_guard guard(registry.lock);
     const std::size_t pages = heap_map.pages_ready.load(std::memory_order_acquire);
@@ -301,13 +308,13 @@ heap::usage heap::read_usage() const noexcept {
         u.frees += counts[c].freed;
         u.live_bytes += (counts[c].allocated - counts[c].freed) * class_size[c >> 1];
     }
-    const heap_core& core = in.core;
+    heap_core& core = in.core;
     u.mallocs += core.large_allocated_ + core.huge_.allocated;
     u.frees += core.large_freed_ + core.huge_.freed;
     const std::uint64_t huge_bytes = core.huge_.bytes_allocated - core.huge_.bytes_freed;
     u.live_bytes += core.large_bytes_allocated_ - core.large_bytes_freed_ + huge_bytes;
     u.span_bytes = huge_bytes;
-    for (const span* s = core.all_spans_; s != nullptr; s = s->owner_next)
+    for (span* s = core.all_spans_; s != nullptr; s = owner_links(*s).next)
         u.span_bytes += s->byte_count();
     return u;
 }
@@ -317,7 +324,7 @@ void heap::for_each_object(void (*visit)(void* context, const object_info& objec
     if (instance_ == nullptr) return;
     const os::lock_guard guard(instance_->lock);
     instance_->cache.flush_all();
-    for (const span* s = instance_->core.all_spans_; s != nullptr; s = s->owner_next) {
+    for (span* s = instance_->core.all_spans_; s != nullptr; s = owner_links(*s).next) {
         visit_span(*s, visit, context, nullptr);
     }
     huge_blocks.for_each([&](huge_block& b) noexcept {

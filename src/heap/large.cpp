@@ -49,9 +49,10 @@ struct place {
 std::size_t usable_in(const span& s) noexcept {
     switch (s.kind) {
         case span_kind::small:
-        case span_kind::large: return s.object_size;
+        case span_kind::large: return s.object_size();
         case span_kind::sampled: return class_size[s.sclass >> 1];
-        case span_kind::guarded: return round_up(s.requested == 0 ? 1 : s.requested, 16);
+        case span_kind::guarded:
+            return round_up(s.sample.requested == 0 ? 1 : s.sample.requested, 16);
     }
     return 0;
 }
@@ -109,7 +110,7 @@ void* resize_huge(huge_block* b, void* p, std::size_t size) noexcept {
 }
 
 void* resize_large(span* s, void* p, std::size_t size) noexcept {
-    const std::size_t before = s->object_size;
+    const std::size_t before = s->object_size();
     if (size > before) {
         if (size < huge_threshold && grow_span(*s, size)) return p;
         return move_to_new(p, before, size);

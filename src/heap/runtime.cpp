@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "steady/core/fatal.hpp"
+#include "steady/core/hooks.hpp"
 #include "steady/core/options.hpp"
 #include "steady/heap/detail/checked.hpp"
 #include "steady/heap/detail/checks.hpp"
@@ -25,6 +26,7 @@ constinit thread_cache empty_cache;
 constinit __thread thread_cache* current_cache __attribute__((tls_model("initial-exec"))) =
     &empty_cache;
 constinit heap_core default_core;
+constinit heap_core record_core;
 constinit cache_registry registry;
 
 namespace {
@@ -81,6 +83,17 @@ void adopt_orphans() noexcept {
     }
 }
 
+// In a program that links the heap. The drop-in library registers handlers of its
+// own, before everybody else's.
+void register_fork_handlers() noexcept {
+#if !defined(STEADY_MALLOC_LIBRARY)
+    static constinit std::atomic<bool> registered{false};
+    if (!registered.exchange(true)) {
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    }
+#endif
+}
+
 thread_cache* attach_thread() noexcept {
     if (departed || !open_heap() || checked_mode()) return nullptr;
     thread_cache* c = nullptr;
@@ -105,6 +118,7 @@ thread_cache* attach_thread() noexcept {
         ++registry.threads;
     }
     current_cache = c;
+    register_fork_handlers();
     pthread_setspecific(exit_key, c);  // may allocate: the cache is already there
     return c;
 }
@@ -121,13 +135,14 @@ bool open_locked() noexcept {
     };
     if (const auto done = store.open(); !done) return fail(done.error());
     const unsigned nodes = store.node_count();
-    const bytes size{sizeof(central_list) * span_class_count * nodes};
+    const bytes size{sizeof(central_list) * span_class_count * (nodes + 1)};
     void* memory = os::metadata_alloc(size, alignof(central_list), metadata_ledgers.centrals);
     if (memory == nullptr) return fail({errc::out_of_memory, 12, "allocating the central lists"});
     default_core.centrals_ =
         static_cast<central_list*>(memory);  // zeroed memory is an empty central
     default_core.nodes_ = nodes;
     default_core.default_ = true;
+    record_core.centrals_ = default_core.centrals_ + span_class_count * nodes;
     if (const auto done = depots.open(nodes); !done) return fail(done.error());
     sampler::configure(options().profilerate, options().guard_rate);
     if (pthread_key_create(&exit_key, steady_thread_exit) != 0) {
@@ -193,6 +208,7 @@ void deallocate_slow(void* p) noexcept {
         return;
     }
     if (!s->owner->is_default()) {
+        if (s->owner == &record_core) report_invalid_free(p);
         instance_free(s, p);
         return;
     }
@@ -220,7 +236,7 @@ void deallocate_slow(void* p) noexcept {
     }
 }
 
-bool empty_idle_caches(std::uint32_t idle_ticks) noexcept {
+bool empty_idle_caches(std::uint32_t idle_ticks, const thread_cache* except) noexcept {
     const os::lock_guard guard(registry.lock);
     adopt_orphans();
     bool any = false;
@@ -228,7 +244,7 @@ bool empty_idle_caches(std::uint32_t idle_ticks) noexcept {
         const bool moved = c->slow_calls != c->seen_slow_calls;
         c->seen_slow_calls = c->slow_calls;
         c->idle_ticks = moved ? 0 : c->idle_ticks + 1;
-        if (c == current_cache || c->closed || c->idle_ticks < idle_ticks || c->cached_bytes() == 0)
+        if (c == except || c->closed || c->idle_ticks < idle_ticks || c->cached_bytes() == 0)
             continue;
         c->close();
         any = true;
@@ -243,8 +259,9 @@ std::size_t trim() noexcept {
     if (!open_heap()) return 0;
     if (current_cache != &empty_cache) current_cache->flush_all();
     os::membarrier_register();
-    empty_idle_caches(0);
+    empty_idle_caches(0, current_cache);
     depots.trim(default_core, ~std::size_t{0}, true);
+    trim_empty_magazines(true);
     const std::size_t released = release_free_pages(~std::size_t{0}, true, false);
     const std::size_t before = idle_huge_bytes();
     while (huge_blocks.scavenge(bytes{std::size_t{64} << 20}, true)) {
@@ -256,13 +273,14 @@ std::size_t trim() noexcept {
 // All locks, in the order of lock_order.hpp: the child finds every structure
 // between two operations.
 void before_fork() noexcept {
+    static_cast<void>(options());  // parsed now, not by a child in the middle of it
     init_lock.lock();
     if (!opened.load(std::memory_order_relaxed)) return;
     registry.lock.lock();
     lock_instances();
     for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->lock.lock();
     checked::before_fork();
-    for (unsigned i = 0; i < default_core.nodes_ * span_class_count; ++i)
+    for (unsigned i = 0; i < (default_core.nodes_ + 1) * span_class_count; ++i)
         default_core.centrals_[i].lock.lock();
     store.lock_all();
     huge_blocks.before_fork();
@@ -272,7 +290,7 @@ void after_fork_in_parent() noexcept {
     if (opened.load(std::memory_order_relaxed)) {
         huge_blocks.after_fork_in_parent();
         store.unlock_all();
-        for (unsigned i = default_core.nodes_ * span_class_count; i-- > 0;)
+        for (unsigned i = (default_core.nodes_ + 1) * span_class_count; i-- > 0;)
             default_core.centrals_[i].lock.unlock();
         checked::after_fork();
         for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->lock.unlock();
@@ -287,6 +305,9 @@ void after_fork_in_parent() noexcept {
 // and touching those pages would copy them.
 void after_fork_in_child() noexcept {
     after_fork_in_parent();
+    os_hook.reset_after_fork();
+    growth_hook.reset_after_fork();
+    sample_hook.reset_after_fork();
     os::metadata_reset_after_fork();  // its callers hold one of the locks above
     if (!opened.load(std::memory_order_relaxed)) return;
     scavenger_forget_after_fork();

@@ -91,15 +91,15 @@ void* sampler::allocate(heap_core& core, unsigned node, span_class sclass, std::
                                         .owner = &core});
     if (!made) return nullptr;
     span* s = *made;
-    s->requested = size;
-    s->probability = probability(class_bytes);
+    s->sample.requested = size;
+    s->sample.probability = probability(class_bytes);
     if (guarded && !guards::protect_tail(*s)) {
         store.destroy(s);
         return nullptr;
     }
     auto* object = reinterpret_cast<void*>(object_of(*s));
-    sample_hook.announce(
-        {sample_event::what::allocated, object, bytes{class_bytes}, bytes{size}, s->probability});
+    sample_hook.announce({sample_event::what::allocated, object, bytes{class_bytes}, bytes{size},
+                          s->sample.probability});
     return object;
 }
 
@@ -107,13 +107,13 @@ std::uintptr_t sampler::object_of(const span& s) noexcept {
     if (s.kind != span_kind::guarded) return s.base;
     // Ends at the guard page, so that one byte too far faults; 16-byte aligned.
     return s.base + s.byte_count() - page_size.count() -
-           round_up(s.requested == 0 ? 1 : s.requested, 16);
+           round_up(s.sample.requested == 0 ? 1 : s.sample.requested, 16);
 }
 
 void sampler::free(span* s, void* object) noexcept {
     if (reinterpret_cast<std::uintptr_t>(object) != object_of(*s)) report_invalid_free(object);
-    sample_hook.announce({sample_event::what::freed, object, bytes{s->object_size},
-                          bytes{s->requested}, s->probability});
+    sample_hook.announce({sample_event::what::freed, object, bytes{s->object_size()},
+                          bytes{s->sample.requested}, s->sample.probability});
     if (s->kind == span_kind::guarded) {
         guards::retire(s);
         return;

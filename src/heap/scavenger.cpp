@@ -95,7 +95,8 @@ bool work_once(std::uint32_t quiet_for, const recent_peak& peak) noexcept {
     std::uint64_t began = os::now_ns();
     const std::uint64_t deadline = began + tick;
     bool more = depots.trim(default_core, depot_budget, false) != 0;
-    more |= empty_idle_caches(idle_cache_ticks);
+    more |= trim_empty_magazines(false) != 0;
+    more |= empty_idle_caches(idle_cache_ticks, nullptr);
     pace(began, share);
 
     std::size_t released = 0;

@@ -27,17 +27,16 @@ constexpr std::size_t arena_pages =
 // Instances know their spans, to give them all back at once; their lock is held.
 void join_owner(heap_core& core, span* s) noexcept {
     if (core.is_default()) return;
-    s->owner_previous = nullptr;
-    s->owner_next = core.all_spans_;
-    if (core.all_spans_ != nullptr) core.all_spans_->owner_previous = s;
+    owner_links(*s) = {core.all_spans_, nullptr};
+    if (core.all_spans_ != nullptr) owner_links(*core.all_spans_).previous = s;
     core.all_spans_ = s;
 }
 
 void leave_owner(heap_core& core, span* s) noexcept {
     if (core.is_default()) return;
-    (s->owner_previous != nullptr ? s->owner_previous->owner_next : core.all_spans_) =
-        s->owner_next;
-    if (s->owner_next != nullptr) s->owner_next->owner_previous = s->owner_previous;
+    const span_links links = owner_links(*s);
+    (links.previous != nullptr ? owner_links(*links.previous).next : core.all_spans_) = links.next;
+    if (links.next != nullptr) owner_links(*links.next).previous = links.previous;
 }
 
 result<os::area> open_table(std::size_t size) noexcept {
@@ -111,7 +110,7 @@ span* span_store::new_record(node_pages& n, unsigned words) noexcept {
     } else if (words <= 8) {
         if (auto* r = n.spans_8.get(metadata_ledgers.spans)) s = &(new (r) span_8{})->head;
     } else {
-        if (auto* r = n.spans_16.get(metadata_ledgers.spans)) s = &(new (r) span_16{})->head;
+        if (auto* r = n.spans_18.get(metadata_ledgers.spans)) s = &(new (r) span_18{})->head;
     }
     if (s != nullptr) s->word_count = static_cast<std::uint8_t>(words);
     return s;
@@ -123,13 +122,17 @@ void span_store::delete_record(node_pages& n, span* s) noexcept {
     } else if (s->word_count <= 8) {
         n.spans_8.put(reinterpret_cast<span_8*>(s));
     } else {
-        n.spans_16.put(reinterpret_cast<span_16*>(s));
+        n.spans_18.put(reinterpret_cast<span_18*>(s));
     }
+}
+
+page_index span_store::first_page(const span& s) const noexcept {
+    return static_cast<page_index>(heap_map.page_of(s.base) - nodes_[s.node].first_page);
 }
 
 void span_store::set_entries(const span* s, std::uint32_t from, std::uint32_t to, span* value,
                              std::uint8_t cls) noexcept {
-    const std::size_t first = nodes_[s->node].first_page + std::size_t{s->first_page};
+    const std::size_t first = heap_map.page_of(s->base);
     for (std::size_t page = first + from; page < first + to; ++page) {
         heap_map.span_of_page[page].store(value, std::memory_order_relaxed);
         heap_map.class_of_page[page].store(cls, std::memory_order_relaxed);
@@ -147,6 +150,7 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
     const bool is_small = request.kind == span_kind::small;
     const unsigned objects = is_small ? class_objects[request.sclass >> 1] : 1;
     const unsigned words = (objects + 63) / 64;
+    const unsigned links = request.owner->is_default() ? 0 : 2;
     if (!make_room(to_bytes(pages{request.page_count}))) {
         return error{errc::memory_limit, 12, "allocating a span"};
     }
@@ -162,15 +166,15 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
         n.pages.free(run->first, pages{run->count});
         return covered.error();
     }
-    span* s = new_record(n, words);
+    span* s = new_record(n, words + links);
     if (s == nullptr) {
         n.pages.free(run->first, pages{run->count});
         return error{errc::out_of_memory, 12, "allocating a span record"};
     }
-    s->first_page = run->first;
     s->page_count = request.page_count;
     s->base = heap_map.base + ((std::uintptr_t{n.first_page} + run->first) << page_shift);
-    s->object_size = request.object_size;
+    s->small_size =
+        request.kind == span_kind::large ? 0 : static_cast<std::uint32_t>(request.object_size);
     s->object_count = static_cast<std::uint16_t>(objects);
     s->divmul = is_small ? class_divmul[request.sclass >> 1] : 0;
     s->sclass = request.sclass;
@@ -195,7 +199,7 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
         heap_core& core = *request.owner;
         ++(core.is_default() ? n.large_allocated : core.large_allocated_);
         (core.is_default() ? n.large_bytes_allocated : core.large_bytes_allocated_) +=
-            s->object_size;
+            s->object_size();
     }
     return s;
 }
@@ -212,11 +216,11 @@ bool span_store::destroy_locked(node_pages& n, span* s) noexcept {
     if (s->kind == span_kind::large) {
         heap_core& core = *s->owner;
         ++(core.is_default() ? n.large_freed : core.large_freed_);
-        (core.is_default() ? n.large_bytes_freed : core.large_bytes_freed_) += s->object_size;
+        (core.is_default() ? n.large_bytes_freed : core.large_bytes_freed_) += s->object_size();
     }
     leave_owner(*s->owner, s);
     set_entries(s, 0, s->page_count, nullptr, 0);
-    n.pages.free(s->first_page, pages{s->page_count});
+    n.pages.free(first_page(*s), pages{s->page_count});
     --n.span_count;
     note_levels(n);
     delete_record(n, s);
@@ -228,9 +232,9 @@ bool span_store::extend(span* s, std::uint32_t page_count, bool& zeroed) noexcep
     node_pages& n = nodes_[s->node];
     const os::lock_guard guard(n.lock);
     const std::uint32_t more = page_count - s->page_count;
-    if (!n.pages.extend(s->first_page + s->page_count, pages{more}, zeroed)) return false;
+    if (!n.pages.extend(first_page(*s) + s->page_count, pages{more}, zeroed)) return false;
     if (!cover_tables(s->node)) {
-        n.pages.free(s->first_page + s->page_count, pages{more});
+        n.pages.free(first_page(*s) + s->page_count, pages{more});
         return false;
     }
     note_levels(n);
@@ -240,7 +244,6 @@ bool span_store::extend(span* s, std::uint32_t page_count, bool& zeroed) noexcep
         n.large_bytes_allocated += added;
     }
     s->page_count = page_count;
-    s->object_size = s->byte_count();
     return true;
 }
 
@@ -248,12 +251,11 @@ void span_store::shrink(span* s, std::uint32_t page_count) noexcept {
     node_pages& n = nodes_[s->node];
     const os::lock_guard guard(n.lock);
     set_entries(s, page_count, s->page_count, nullptr, 0);
-    n.pages.free(s->first_page + page_count, pages{s->page_count - page_count});
+    n.pages.free(first_page(*s) + page_count, pages{s->page_count - page_count});
     note_levels(n);
     if (s->owner->is_default())
         n.large_bytes_freed += std::size_t{s->page_count - page_count} << page_shift;
     s->page_count = page_count;
-    s->object_size = s->byte_count();
 }
 
 std::size_t span_store::free_resident_pages() noexcept {

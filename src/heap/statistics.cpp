@@ -128,7 +128,7 @@ heap_statistics read_statistics() noexcept {
         resident_idle += to_bytes(n.pages.free_resident()).count();
         s.heap_released += to_bytes(n.pages.free_scavenged()).count();
         s.mspan_inuse +=
-            (n.spans_1.bytes_in_use() + n.spans_8.bytes_in_use() + n.spans_16.bytes_in_use())
+            (n.spans_1.bytes_in_use() + n.spans_8.bytes_in_use() + n.spans_18.bytes_in_use())
                 .count();
         large.mallocs += n.large_allocated;
         large.frees += n.large_freed;
@@ -160,10 +160,18 @@ heap_statistics read_statistics() noexcept {
     }
     s.heap_objects = s.mallocs - s.frees;
     s.heap_alloc = s.total_alloc - s.total_freed;
+    central_list& magazines = record_core.central(0, magazine_class);
+    std::uint64_t records = 0;
+    {
+        const os::lock_guard guard(magazines.lock);
+        records = magazines.spans * class_pages[magazine_class >> 1] * page_size.count();
+        s.mcache_inuse = magazines.objects_out * sizeof(magazine);
+    }
+    s.heap_inuse -= records;
+    s.heap_sys -= records;
     s.mspan_sys = metadata_ledgers.spans.value().count();
-    s.mcache_sys =
-        metadata_ledgers.caches.value().count() + metadata_ledgers.magazines.value().count();
-    s.mcache_inuse = s.threads * sizeof(thread_cache) + metadata_ledgers.magazines.value().count();
+    s.mcache_sys = metadata_ledgers.caches.value().count() + records;
+    s.mcache_inuse += s.threads * sizeof(thread_cache);
     const os::memory_ledgers& os_ledgers = os::ledgers();
     s.reserved = os_ledgers.reserved.value().count();
     s.sys = os_ledgers.ready.value().count() + os_ledgers.prepared.value().count();

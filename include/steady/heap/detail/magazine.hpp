@@ -11,9 +11,9 @@
 // reach of a use after free.
 //
 // The stacks are Treiber stacks whose head carries a 16-bit tag in the address
-// bits that user space does not have. A magazine's memory is never given back,
-// so reading `next` of one that was popped meanwhile is harmless: the tag makes
-// the exchange fail.
+// bits that user space does not have. A magazine's address stays mapped for ever,
+// so reading `next` of one that was popped meanwhile, and perhaps given back, is
+// harmless: the tag makes the exchange fail.
 //
 // Source: Bonwick and Adams, "Magazines and Vmem", USENIX 2001.
 #pragma once
@@ -96,11 +96,12 @@ struct alignas(64) depot {
         0};  // fewest magazines since the last trim: what nobody needed
 };
 
-/// Empty magazines, shared by all classes. Memory comes from os::metadata and
-/// stays; `get` returns nullptr when there is none.
+/// Empty magazines, shared by all classes. They are objects of the heap's own
+/// record_core, so that memory of many magazines can go back to the system when
+/// they are no longer needed. `get` returns nullptr when there is none.
 [[nodiscard]] magazine* get_empty_magazine() noexcept;
 void put_empty_magazine(magazine* m) noexcept;
-/// Bytes ever taken for magazines.
-[[nodiscard]] bytes magazine_bytes() noexcept;
+/// Returns empty magazines that nobody needed since the last call, or all.
+std::size_t trim_empty_magazines(bool all) noexcept;
 
 }  // namespace steady::detail

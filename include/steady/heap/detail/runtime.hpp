@@ -26,6 +26,10 @@ namespace steady::detail {
 [[nodiscard]] bool open_heap() noexcept;
 
 extern heap_core default_core;
+/// Owner of the heap's own records that come and go: magazines.
+extern heap_core record_core;
+inline constexpr span_class magazine_class = 2 * size_class_of(sizeof(magazine)) + 1;
+static_assert(class_size[magazine_class >> 1] == sizeof(magazine), "no byte of a span is lost");
 extern huge_heap huge_blocks;
 /// Bytes of freed huge blocks that are still resident.
 [[nodiscard]] inline std::size_t idle_huge_bytes() noexcept {
@@ -58,8 +62,9 @@ void free_direct(heap_core& core, span* s, void* p) noexcept;
 [[nodiscard]] span_class class_for(std::size_t size, std::size_t alignment, bool noscan) noexcept;
 
 /// Empties the caches of threads that made no slow call for `idle_ticks` ticks
-/// (0: of all other threads). Returns whether any was emptied. Needs membarrier.
-bool empty_idle_caches(std::uint32_t idle_ticks) noexcept;
+/// (0: of all threads) but for the one of the calling thread, `except`. Returns
+/// whether any was emptied. Needs membarrier.
+bool empty_idle_caches(std::uint32_t idle_ticks, const thread_cache* except) noexcept;
 
 /// Releases free pages until the os ledger `ready` leaves room for `more` bytes
 /// under the memory limits. False: the hard limit forbids them.

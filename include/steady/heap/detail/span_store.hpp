@@ -35,7 +35,7 @@ struct alignas(64) node_pages {
     page_heap pages;
     os::fixed_pool<span_1> spans_1;
     os::fixed_pool<span_8> spans_8;
-    os::fixed_pool<span_16> spans_16;
+    os::fixed_pool<span_18> spans_18;
     std::uint64_t span_count{0};
     std::size_t peak_in_use{0};        // pages, since the scavenger last looked
     std::atomic<std::size_t> idle{0};  // free resident pages, for those who only want to know
@@ -97,6 +97,7 @@ private:
     bool destroy_locked(node_pages& n, span* s) noexcept;
     span* new_record(node_pages& n, unsigned words) noexcept;
     void delete_record(node_pages& n, span* s) noexcept;
+    [[nodiscard]] page_index first_page(const span& s) const noexcept;
     void set_entries(const span* s, std::uint32_t from, std::uint32_t to, span* value,
                      std::uint8_t cls) noexcept;
 
@@ -109,10 +110,9 @@ private:
     node_pages nodes_[max_nodes];
 };
 
-/// What spans, magazines, thread caches and tables cost: each has its ledger.
+/// What span records, thread caches, central lists and depots cost: each has its ledger.
 struct heap_ledgers {
     ledger spans{"heap.spans"};
-    ledger magazines{"heap.magazines"};
     ledger caches{"heap.caches"};
     ledger centrals{"heap.centrals"};
 };
