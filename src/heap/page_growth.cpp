@@ -62,9 +62,8 @@ bool page_heap::wants_huge_pages() const noexcept {
     return os::huge_pages_available();
 }
 
-// Free pages that end where the slice would grow.
+// Free pages that end where the slice would grow. A skipped chunk has none (T1).
 unsigned page_heap::free_at_top() const noexcept {
-    if (chunk_of(high_water_) != top_) return 0;  // a hole lies between
     unsigned length = 0;
     for (unsigned c = top_; c-- > 0;) {
         const unsigned here = tables_.chunk(c).free.run_at_end();

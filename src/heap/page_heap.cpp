@@ -47,7 +47,7 @@ result<page_run> page_heap::allocate(pages wanted) noexcept {
             if (!grown) return grown.error();
             first = *grown;
         }
-        if (n <= hinted_runs) raise_hints(n, chunk_of(first));
+        raise_hints(n, chunk_of(first));
     }
     const bool zeroed = claim(first, n);
     return page_run{first, n, zeroed};

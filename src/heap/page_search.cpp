@@ -67,7 +67,6 @@ unsigned page_heap::find(unsigned n, page_index from) noexcept {
         if (level == leaf_level) {
             return static_cast<page_index>(i * chunk_pages + tables_.chunk(i).free.find_run(n));
         }
-        carry = 0;
         ++level;
         i *= summary_fanout;
     }
@@ -106,6 +105,7 @@ void page_heap::lower_hints(unsigned chunk) noexcept {
 }
 
 // The lowest run of n pages starts in this chunk, so no longer one starts below.
+// Runs beyond the hints teach nothing.
 void page_heap::raise_hints(unsigned n, unsigned chunk) noexcept {
     for (unsigned i = n - 1; i < hinted_runs; ++i) {
         hint_[i] = hint_[i] > chunk ? hint_[i] : chunk;
