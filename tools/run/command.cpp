@@ -1,0 +1,117 @@
+// command.cpp - the command line of `steady run`.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "run/environment.hpp"
+#include "run/program.hpp"
+#include "run/run.hpp"
+#include "support/exit_code.hpp"
+#include "support/terminal.hpp"
+
+namespace steady::cli {
+namespace {
+
+constexpr int exit_no_library = 125;
+constexpr int exit_not_executable = 126;
+constexpr int exit_not_found = 127;
+
+struct run_options {
+    std::string statistics;  // empty, text or json
+    std::string statistics_file;
+};
+
+int report_not_found(const std::string& name, const run::found_program& program) {
+    if (program.searched.empty()) {
+        warn(fmt::format("run: there is no file '{}'", name));
+    } else {
+        warn(fmt::format("run: there is no program '{}' in PATH ({})", name,
+                         fmt::join(program.searched, ":")));
+    }
+    return exit_not_found;
+}
+
+int report_not_executable(const std::string& path, int reason) {
+    warn(fmt::format("run: '{}' cannot be executed: {}", path, std::strerror(reason)));
+    return exit_not_executable;
+}
+
+int report_no_library(const run::found_library& library) {
+    warn(fmt::format(
+        "run: libsteady_malloc.so was not found. Looked for\n    {}\n  Build or install "
+        "it (target steady_malloc), or name it in STEADY_MALLOC_LIBRARY.",
+        fmt::join(library.searched, "\n    ")));
+    return exit_no_library;
+}
+
+/// Becomes the program. Returns only when that failed, with the exit code.
+int run_program(const run_options& options, std::vector<std::string> words) {
+    if (words.empty()) throw usage_error("run: name a program: `steady run -- PROGRAM`");
+
+    const run::found_program program = run::find_program(words.front());
+    if (program.path.empty()) return report_not_found(words.front(), program);
+    if (program.reason != 0) return report_not_executable(program.path, program.reason);
+
+    const run::statistics_wish wish{!options.statistics.empty() || !options.statistics_file.empty(),
+                                    options.statistics == "json", options.statistics_file};
+    const std::string debug = run::debug_list(wish, std::getenv("STEADY_DEBUG"));
+    const run::found_library library = run::find_library();
+    if (library.path.empty()) return report_no_library(library);
+    const std::string preload = run::preload_list(library.path, std::getenv("LD_PRELOAD"));
+
+    if (const std::string reason = run::why_preload_fails(program.path); !reason.empty()) {
+        warn(fmt::format("run: {}, so preloading has no effect: it keeps its own heap", reason));
+    }
+    setenv("LD_PRELOAD", preload.c_str(), 1);
+    if (!debug.empty()) setenv("STEADY_DEBUG", debug.c_str(), 1);
+
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    execvp(program.path.c_str(), arguments.data());
+    return report_not_executable(program.path, errno);
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, int& exit_code) {
+    const auto options = std::make_shared<run_options>();
+    CLI::App* command = app.add_subcommand("run", "Run an unmodified program on steady's heap");
+    command->footer(
+        "steady run [OPTIONS] -- PROGRAM [ARGUMENT...]\n"
+        "The program replaces this process: its exit code and signals are its own.\n"
+        "125: no library; 126: the program cannot be executed; 127: it was not found.\n"
+        "STEADY_MALLOC_LIBRARY names another libsteady_malloc.so; STEADY_DEBUG is passed on.");
+    command
+        ->add_flag("--stats{text}", options->statistics,
+                   "Write the heap's statistics when the program ends; --stats=json as JSON")
+        ->check(CLI::IsMember({"text", "json"}).description(""));
+    command
+        ->add_option("--stats-file", options->statistics_file,
+                     "Write them to FILE in place of stderr; %p in it stands for the process id")
+        ->type_name("FILE");
+    // The program's words are not ours to parse. Without a separator they start at
+    // the first word that is no option of ours and stay with this command. With
+    // one, CLI11 hands what follows to the parent, which must then take it.
+    command->prefix_command();
+    command->preparse_callback([&app](std::size_t) { app.allow_extras(); });
+    command->callback([&app, command, options, &exit_code] {
+        std::vector<std::string> words = command->remaining();
+        if (!words.empty() && words.front().starts_with('-')) {
+            throw usage_error(fmt::format("run: there is no option {}", words.front()));
+        }
+        for (std::string& word : app.remaining()) words.push_back(std::move(word));
+        exit_code = run_program(*options, std::move(words));
+    });
+}
+
+}  // namespace steady::cli

@@ -1,0 +1,82 @@
+#include "run/environment.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "steady/core/options.hpp"
+#include "support/exit_code.hpp"
+
+namespace steady::cli::run {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* library_name = "libsteady_malloc.so";
+
+}  // namespace
+
+found_library find_library() {
+    found_library found;
+    const auto look_at = [&](const fs::path& path) {
+        found.searched.push_back(path.lexically_normal().string());
+        std::error_code unreadable;
+        if (!fs::is_regular_file(path, unreadable)) return false;
+        // Absolute, because the program may look from another directory.
+        found.path = fs::canonical(path).string();
+        return true;
+    };
+    if (const char* named = std::getenv("STEADY_MALLOC_LIBRARY");
+        named != nullptr && *named != '\0') {
+        look_at(named);
+        return found;
+    }
+    std::error_code unreadable;
+    const fs::path here = fs::read_symlink("/proc/self/exe", unreadable).parent_path();
+    for (const fs::path& path :
+         {here / library_name, here / STEADY_MALLOC_FROM_BIN, here / ".." / "lib" / library_name,
+          here / ".." / "lib64" / library_name}) {
+        if (look_at(path)) break;
+    }
+    return found;
+}
+
+std::string preload_list(const std::string& library, const char* before) {
+    if (library.find_first_of(": ") != std::string::npos) {
+        throw check_failure(fmt::format(
+            "the loader cannot preload '{}': it takes a colon or a space for the end of the "
+            "name.\n  Set STEADY_MALLOC_LIBRARY to a copy or a link without them",
+            library));
+    }
+    if (before == nullptr || *before == '\0') return library;
+    return fmt::format("{}:{}", library, before);
+}
+
+std::string debug_list(const statistics_wish& wish, const char* before) {
+    std::string list = before != nullptr ? before : "";
+    const auto add = [&list](std::string_view pair) {
+        if (!list.empty()) list += ',';
+        list += pair;
+    };
+    if (!wish.wanted) return list;
+    add("stats_at_exit=1");
+    add(wish.json ? "stats_json=1" : "stats_json=0");
+    if (wish.file.empty()) return list;
+    // Absolute, because the program may end in another directory.
+    const std::string path = fs::absolute(wish.file).lexically_normal().string();
+    if (path.find(',') != std::string::npos) {
+        throw usage_error(fmt::format(
+            "--stats-file: '{}' has a comma, which ends a value in STEADY_DEBUG", path));
+    }
+    constexpr std::size_t longest = sizeof(debug_options::stats_file) - 1;
+    if (path.size() > longest) {
+        throw usage_error(fmt::format("--stats-file: '{}' has {} bytes, and at most {} fit", path,
+                                      path.size(), longest));
+    }
+    add("stats_file=" + path);
+    return list;
+}
+
+}  // namespace steady::cli::run

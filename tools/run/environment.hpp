@@ -1,0 +1,38 @@
+// environment.hpp - where libsteady_malloc.so is, and the two environment
+// variables that put a program on it.
+//
+// Searched in this order; the first file found is taken:
+//   1  $STEADY_MALLOC_LIBRARY, when set: nothing else is looked at
+//   2  beside the command
+//   3  where `cmake --install` puts it, seen from the command; then ../lib, ../lib64
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace steady::cli::run {
+
+struct found_library {
+    std::string path;                   // empty: not found
+    std::vector<std::string> searched;  // every file looked for, in order
+};
+found_library find_library();
+
+struct statistics_wish {
+    bool wanted = false;
+    bool json = false;
+    std::string file;  // empty: stderr
+};
+
+/// LD_PRELOAD with `library` first and what was there before behind it.
+///
+/// Throws     check_failure when the path has a character that the loader takes
+///            for the end of a name.
+std::string preload_list(const std::string& library, const char* before);
+
+/// STEADY_DEBUG with the wishes behind what was there before: the last one counts.
+///
+/// Throws     usage_error for a file name that STEADY_DEBUG cannot hold.
+std::string debug_list(const statistics_wish& wish, const char* before);
+
+}  // namespace steady::cli::run
