@@ -13,9 +13,7 @@
 #include <fmt/format.h>
 
 #include "demo/demo.hpp"
-#if __has_include("run/run.hpp")
 #include "run/run.hpp"
-#endif
 #include "steady/core/version.hpp"
 #include "support/exit_code.hpp"
 #include "support/terminal.hpp"
@@ -49,9 +47,7 @@ int run(int count, char** arguments) {
     app.set_help_all_flag("--help-all", "Explain all commands");
     app.require_subcommand(0, 1);
     add_demo_command(app, exit_code);
-#if __has_include("run/run.hpp")
     add_run_command(app, exit_code);
-#endif
     add_help_command(app);
     try {
         app.parse(count, arguments);

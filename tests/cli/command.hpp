@@ -119,6 +119,9 @@ public:
         return process_ == 0;
     }
 
+    /// What it has written to stderr until now.
+    std::string said_so_far() const { return read_file(files_.path() / "err"); }
+
     outcome finish() {
         wait();
         return {WIFSIGNALED(status_) ? 128 + WTERMSIG(status_) : WEXITSTATUS(status_),
