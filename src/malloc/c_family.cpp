@@ -36,7 +36,7 @@ STEADY_SLOW void* allocate_or_null(std::size_t size) noexcept {
 
 STEADY_SLOW void* allocate_aligned_or_null(std::size_t size, std::size_t alignment) noexcept {
     if (!ready()) return early_allocate(size, alignment);
-    if (size > largest_object || alignment > largest_object) return nullptr;
+    if (size > largest_object || alignment > largest_alignment) return nullptr;
     return allocate_aligned(size, alignment);
 }
 
@@ -156,8 +156,8 @@ STEADY_MEMBER void* aligned_alloc(std::size_t alignment, std::size_t size) noexc
 }
 
 STEADY_MEMBER void* memalign(std::size_t alignment, std::size_t size) noexcept {
-    constexpr std::size_t largest_alignment = std::size_t{1} << 63;
-    if (alignment > largest_alignment) {
+    constexpr std::size_t last_power = std::size_t{1} << 63;
+    if (alignment > last_power) {
         errno = EINVAL;
         return nullptr;
     }

@@ -39,6 +39,9 @@ namespace steady::detail {
 /// object may be larger; compilers rely on it.
 inline constexpr std::size_t largest_object = PTRDIFF_MAX;
 
+/// A program's addresses have 47 or 48 bits, so only address 0 has a larger alignment.
+inline constexpr std::size_t largest_alignment = std::size_t{1} << 46;
+
 /// Ends a C member that could not allocate. Returns nullptr.
 STEADY_SLOW inline void* out_of_memory() noexcept {
     if (small_limit != 0) errno = ENOMEM;  // before ready, errno cannot be found (B1)

@@ -14,9 +14,9 @@
 // stderr at the end is not always stderr at the start: the GNU tools close it in
 // an atexit function to learn about write errors, and a daemon puts a log there.
 // So the library keeps a duplicate from the start, out of the way of programs
-// that expect the lowest numbers. The program may close it and open something
-// else under the same number; the duplicate is used only if it still names the
-// file it named at the start (device and inode).
+// that expect the lowest numbers. The program may close it and open a file of its
+// own under the same number; so the duplicate, and stderr after it, is used only
+// if it still names the file it named at the start (device and inode).
 //
 // Nothing here allocates: the statistics of a process do not count themselves.
 #include <errno.h>
@@ -53,11 +53,17 @@ void keep_stderr() noexcept {
     kept_stderr = {number, status.st_dev, status.st_ino};
 }
 
-int stderr_of_the_start() noexcept {
+bool names_stderr_of_the_start(int number) noexcept {
     struct stat status;
-    const bool same = kept_stderr.number >= 0 && fstat(kept_stderr.number, &status) == 0 &&
-                      status.st_dev == kept_stderr.device && status.st_ino == kept_stderr.inode;
-    return same ? kept_stderr.number : STDERR_FILENO;
+    return number >= 0 && fstat(number, &status) == 0 && status.st_dev == kept_stderr.device &&
+           status.st_ino == kept_stderr.inode;
+}
+
+// -1: there was none, or the program closed both and may have data files there now.
+int stderr_of_the_start() noexcept {
+    if (names_stderr_of_the_start(kept_stderr.number)) return kept_stderr.number;
+    if (names_stderr_of_the_start(STDERR_FILENO)) return STDERR_FILENO;
+    return -1;
 }
 
 // Copies the path with the process id in place of %p; false when it does not fit.
@@ -116,7 +122,8 @@ void write_statistics_file(const debug_options& wanted) noexcept {
     const debug_options& wanted = options();
     if (!wanted.stats_at_exit) return;
     if (wanted.stats_file[0] != '\0') return write_statistics_file(wanted);
-    write_statistics(stderr_of_the_start(), wanted.stats_json);
+    const int file = stderr_of_the_start();
+    if (file >= 0) write_statistics(file, wanted.stats_json);
 }
 
 }  // namespace
