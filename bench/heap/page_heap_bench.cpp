@@ -64,21 +64,26 @@ void take_and_free_one_page(benchmark::State& state) {
 }
 BENCHMARK(take_and_free_one_page);
 
-// A program that only grows: one page after the other, each for the first time.
-void take_fresh_pages(benchmark::State& state) {
+// A program that only grows: one run after the other, each for the first time, with
+// one page free at the bottom that is too small for all but single pages.
+template <unsigned Pages>
+void take_fresh(benchmark::State& state) {
     const std::size_t capacity = std::size_t{1} << 27;
-    auto s = std::make_unique<slice>(pages{capacity});
+    std::unique_ptr<slice> s;
     for (auto _ : state) {
-        if (s->heap.in_use().count() == capacity / 16) {
+        if (!s || s->heap.in_use().count() > capacity / 16) {
             state.PauseTiming();
             s = std::make_unique<slice>(pages{capacity});
+            (void)s->heap.allocate(pages{100});
+            s->heap.free(50, pages{1});
             state.ResumeTiming();
         }
-        benchmark::DoNotOptimize(s->heap.allocate(pages{1})->first);
+        benchmark::DoNotOptimize(s->heap.allocate(pages{Pages})->first);
     }
     s->check(state);
 }
-BENCHMARK(take_fresh_pages);
+BENCHMARK(take_fresh<1>);
+BENCHMARK(take_fresh<4>);
 
 // Frees a random block and takes another: nearly every operation meets another
 // chunk. Argument: MiB in use.

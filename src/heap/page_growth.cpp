@@ -15,7 +15,9 @@
 // against 1.5 us per 4 KiB), but one object then costs 2 MiB: a heap that asks for
 // them from the start needs 58 MiB where 11 would do. So the policy `adaptive`
 // waits until the heap has shown that it is big (64 MiB in use, where half a
-// huge page of slack is below 2 %) and dense (more than half of it in use).
+// huge page of slack is below 2 %) and dense (more than half of it in use). Until
+// then it refuses them, for on a system that is set to `always` (Debian is) the
+// first object would cost 2 MiB.
 #include <steady/heap/detail/page_heap.hpp>
 
 #include <steady/core/check.hpp>
@@ -114,7 +116,11 @@ result<void> page_heap::prepare_chunks(unsigned first, unsigned count) noexcept 
         memory_->prepare(memory_offset_ + to_bytes(pages{first_page}), to_bytes(size));
     if (!done) return done;
 
-    const bool huge = wants_huge_pages() && os::hint_huge(address(first_page), to_bytes(size));
+    // A refused hint is no failure: the pages are then as the system makes them.
+    const bool wanted = wants_huge_pages();
+    const auto hint = wanted ? os::hint_huge(address(first_page), to_bytes(size))
+                             : os::hint_no_huge(address(first_page), to_bytes(size));
+    const bool huge = wanted && hint;
     for (unsigned c = first; c < first + count; ++c) {
         tables_.chunk(c).free.fill();
         if (!huge) continue;

@@ -132,6 +132,24 @@ TEST(PageSummary, EightFoldedSayWhatTheirBitsTogetherSay) {
     }
 }
 
+TEST(PageSummary, AFoldIsLeftAloneOnlyWhenItWouldBeTheSame) {
+    std::mt19937_64 random(6);
+    unsigned left_alone = 0;
+    for (unsigned i = 0; i < 20'000; ++i) {
+        page_summary family[8];
+        for (page_summary& leaf : family) leaf = page_summary::of(some_chunk(random));
+        const page_summary parent = fold(family, level_shift(leaf_level));
+        page_summary& changed = family[random() % 8];
+        const page_summary before = changed;
+        changed = random() % 2 == 0 ? page_summary::of(some_chunk(random))
+                                    : page_summary(before.start(), before.max() + 1, before.end());
+        if (!same_fold(before, changed, parent)) continue;
+        ++left_alone;
+        ASSERT_EQ(fold(family, level_shift(leaf_level)), parent);
+    }
+    EXPECT_GT(left_alone, 1000u);
+}
+
 TEST(PageSummary, AnEntirelyFreeRootEntryIsSaidWithTheTopBit) {
     page_summary whole[8];
     std::fill(whole, whole + 8, page_summary(1u << 18, 1u << 18, 1u << 18));

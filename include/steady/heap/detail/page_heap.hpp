@@ -119,7 +119,7 @@ public:
     /// Returns    false when nothing qualifies. With `max` below 256 pages that also
     ///            means: not in such small pieces.
     /// Cost       constant but for marks that turn out to be stale, each once. May
-    ///            make one huge-page hint, which touches no page.
+    ///            make one huge page hint, which touches no page.
     bool take_scavenge_candidate(pages max, bool force, scavenge_candidate& out) noexcept;
 
     /// Frees the candidate's pages again. `released`: the decommit succeeded.
