@@ -23,9 +23,9 @@
 //         and nothing else. One row per process, for a peak never goes down.
 // Noise   CPU time of the thread; wall time and the time of other threads beside it.
 
-#include "clocks.hpp"
-#include "plain_memory.hpp"
-#include "which_heap.hpp"
+#include "support/clocks.hpp"
+#include "support/plain_memory.hpp"
+#include "support/which_heap.hpp"
 
 #include "steady/heap/detail/front.hpp"
 
@@ -126,7 +126,8 @@ outcome run(const request& asked, Grow grow) {
         size += step;
     }
     o.cpu_ns = thread_cpu_ns() - cpu;
-    o.others_ns = process_cpu_ns() - all - o.cpu_ns;
+    const std::uint64_t everybody = process_cpu_ns() - all;
+    o.others_ns = everybody > o.cpu_ns ? everybody - o.cpu_ns : 0;
     o.wall_ns = wall_ns() - wall;
 
     append_sizes again(asked.step);

@@ -154,7 +154,7 @@ void huge_heap::free_all(const void* owner) noexcept {
 }
 
 void huge_heap::free_locked(huge_block* block) noexcept {
-    STEADY_ASSERT(1, block->is == huge_block::state::live, "H1 the block being freed is not live");
+    STEADY_ASSERT(1, block->is == huge_block::state::live, "HB1 the block being freed is not live");
     live_.remove(block);
     --live_count_;
     block->is = huge_block::state::cached;
@@ -404,7 +404,7 @@ void huge_heap::publish(huge_block* block, std::size_t from, std::size_t to) noe
     }
 }
 
-/// The last step of every change: size, counters (H4) and the idle list follow it.
+/// The last step of every change: size, counters (HB4) and the idle list follow it.
 void huge_heap::set_size(huge_block* block, std::size_t size) noexcept {
     const std::size_t before = block->size.load(std::memory_order_relaxed);
     in_use_ += size - before;  // may wrap, as it should
@@ -417,7 +417,7 @@ void huge_heap::set_size(huge_block* block, std::size_t size) noexcept {
     }
 }
 
-/// Returns when nobody decommits [block->ready, size) (H5). Drops the lock to wait.
+/// Returns when nobody decommits [block->ready, size) (HB5). Drops the lock to wait.
 void huge_heap::wait_for_release(const huge_block* block, std::size_t size) noexcept {
     while (block->releasing && size > block->ready) {
         mutex_.unlock();

@@ -10,24 +10,24 @@ struct sums {
     std::size_t in_use = 0, ready = 0, prepared = 0, live = 0, slots = 0, blocks = 0;
 };
 
-/// Tests H1 and H2 for one record and adds it up.
+/// Tests HB1 and HB2 for one record and adds it up.
 const char* add_up(const huge_block& b, huge_block::state expected, std::uintptr_t area,
                    sums& sum) noexcept {
     const std::size_t size = b.size.load(std::memory_order_relaxed);
     const std::size_t slot = huge_slots::granule.count() << b.order;
     const std::uintptr_t first = area + (b.granule << huge_slots::granule_shift);
     const auto base = reinterpret_cast<std::uintptr_t>(b.base.load(std::memory_order_relaxed));
-    if (b.is != expected) return "H1 a block is in the list of another state";
+    if (b.is != expected) return "HB1 a block is in the list of another state";
     if (size > b.ready || b.ready > b.prepared || b.prepared > b.slot_size) {
-        return "H1 not size <= ready <= prepared <= slot size";
+        return "HB1 not size <= ready <= prepared <= slot size";
     }
     if (((size | b.ready | b.prepared) & (os::os_page().count() - 1)) != 0) {
-        return "H1 a boundary is not at an OS page";
+        return "HB1 a boundary is not at an OS page";
     }
     if ((b.is == huge_block::state::live) != (size != 0))
-        return "H1 live without size, or the reverse";
+        return "HB1 live without size, or the reverse";
     if (base < first || base + b.slot_size != first + slot) {
-        return "H2 a block does not lie in its slot";
+        return "HB2 a block does not lie in its slot";
     }
     sum.in_use += size;
     sum.ready += b.ready;
@@ -64,22 +64,22 @@ const char* huge_heap::find_broken() noexcept {
     if (broken != nullptr) return broken;
     if (const char* tree = slots_.check()) return tree;
 
-    if (bytes{sum.slots} != slots_.taken()) return "H2 taken slots and blocks differ";
-    if (sum.blocks != blocks_with_slot_) return "H2 blocks with a slot are miscounted";
-    if (sum.in_use != in_use_) return "H4 bytes in use are miscounted";
+    if (bytes{sum.slots} != slots_.taken()) return "HB2 taken slots and blocks differ";
+    if (sum.blocks != blocks_with_slot_) return "HB2 blocks with a slot are miscounted";
+    if (sum.in_use != in_use_) return "HB4 bytes in use are miscounted";
     if (sum.ready - sum.in_use + in_flight_ != idle_.load(std::memory_order_relaxed)) {
-        return "H4 idle bytes are miscounted";
+        return "HB4 idle bytes are miscounted";
     }
-    if (sum.prepared != prepared_) return "H4 prepared bytes are miscounted";
-    if (sum.live != live_count_) return "H4 live blocks are miscounted";
+    if (sum.prepared != prepared_) return "HB4 prepared bytes are miscounted";
+    if (sum.live != live_count_) return "HB4 live blocks are miscounted";
     for (huge_block* b = live_.first(); b != nullptr; b = b->next) {
         const std::byte* const base = b->base.load(std::memory_order_relaxed);
         const std::size_t size = b->size.load(std::memory_order_relaxed);
         for (std::size_t at = 0; at < size; at += huge_slots::granule.count()) {
-            if (find(base + at) != b) return "H3 an address of a block does not name it";
+            if (find(base + at) != b) return "HB3 an address of a block does not name it";
         }
         if (find(base + size - 1) != b || find(base + size) != nullptr) {
-            return "H3 a block's end is not where find() sees it";
+            return "HB3 a block's end is not where find() sees it";
         }
     }
     return nullptr;

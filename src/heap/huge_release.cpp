@@ -38,9 +38,8 @@ void huge_heap::leave_idle_list(huge_block* block) noexcept {
     block->in_idle_list = false;
 }
 
-bool huge_heap::too_much_idle() const noexcept {
-    const std::size_t tolerated = std::max(settings_.idle_floor.count(), in_use_ / 8);
-    return idle_.load(std::memory_order_relaxed) - in_flight_ > tolerated;
+std::size_t huge_heap::tolerated_idle() const noexcept {
+    return std::max(settings_.idle_floor.count(), in_use_ / 8);
 }
 
 /// One step. The caller holds release_, and not mutex_.
@@ -49,8 +48,8 @@ bool huge_heap::too_much_idle() const noexcept {
 std::size_t huge_heap::release_step(bool force, bool background) noexcept {
     mutex_.lock();
     huge_block* const block = idle_list_.first();
-    if (block != nullptr &&
-        (force || too_much_idle() || os::now_ns() - block->idle_since >= settings_.idle_ns)) {
+    if (block != nullptr && (force || idle_.load(std::memory_order_relaxed) > tolerated_idle() ||
+                             os::now_ns() - block->idle_since >= settings_.idle_ns)) {
         return release_end_of(block, background);  // unlocks
     }
     huge_block* const refused = retired_.pop_front();
@@ -96,7 +95,7 @@ std::size_t huge_heap::release_end_of(huge_block* block, bool background) noexce
     return done ? end - start : 0;
 }
 
-/// Sets ready, and keeps a cached block in the bin of its ready bytes (C1).
+/// Sets ready, and keeps a cached block in the bin of its ready bytes (HC1).
 void huge_heap::change_ready(huge_block* block, std::size_t ready) noexcept {
     const bool cached = block->is == huge_block::state::cached;
     if (cached && block->ready != 0) cache_.remove(block);
@@ -141,13 +140,19 @@ bool huge_heap::release_one() noexcept {
     return release_step(true, false) != 0;
 }
 
-/// At the end of a caller's operation: one step if too much is idle and nobody else
-/// cares. A busy release_ means that somebody does right now.
+/// At the end of a caller's operation: a step if too much is idle and nobody else cares.
+/// A background thread may be asleep or paced, so callers help it beyond twice as much:
+/// the bound holds in a program that only lasts a second. A busy release_ means that
+/// somebody is at it right now.
 void huge_heap::relieve() noexcept {
-    if (background_.load(std::memory_order_relaxed)) return;
-    if (idle_.load(std::memory_order_relaxed) <= settings_.idle_floor.count()) return;
+    const std::size_t idle = idle_.load(std::memory_order_relaxed);
+    const bool helped = background_.load(std::memory_order_relaxed);
+    if (idle <= settings_.idle_floor.count() * (helped ? 2 : 1)) return;
     if (!release_.try_lock()) return;
-    release_step(false, false);
+    mutex_.lock();
+    const bool due = idle > tolerated_idle() * (helped ? 2 : 1);
+    mutex_.unlock();
+    if (due) release_step(false, false);
     release_.unlock();
 }
 

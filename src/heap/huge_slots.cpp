@@ -18,7 +18,7 @@ std::size_t huge_slots::take(unsigned order) noexcept {
         // at the bottom of the area and the tree's pages stay few.
         node = left_fits && (!right_fits || in_left <= in_right) ? left : right;
     }
-    STEADY_ASSERT(2, tree_[node] == 0, "S1 deficit 0 is free: the walk ended on a slot in use");
+    STEADY_ASSERT(2, tree_[node] == 0, "HS1 deficit 0 is free: the walk ended on a slot in use");
     tree_[node] = static_cast<std::uint8_t>(order + 1);
     update_ancestors(node, order);
     granules_taken_ += std::size_t{1} << order;
@@ -27,7 +27,7 @@ std::size_t huge_slots::take(unsigned order) noexcept {
 
 void huge_slots::give_back(std::size_t first_granule, unsigned order) noexcept {
     const std::size_t node = (first_granule + (std::size_t{1} << order_)) >> order;
-    STEADY_ASSERT(1, tree_[node] == order + 1, "S1 deficit 0 is free: this slot was not taken");
+    STEADY_ASSERT(1, tree_[node] == order + 1, "HS1 deficit 0 is free: this slot was not taken");
     tree_[node] = 0;
     update_ancestors(node, order);
     granules_taken_ -= std::size_t{1} << order;
@@ -50,26 +50,26 @@ const char* huge_slots::check() const noexcept {
     std::size_t taken = 0;
     const char* broken = check_node(1, order_, taken);
     if (broken == nullptr && taken != granules_taken_) {
-        broken = "S2 the tree's taken granules differ from the count";
+        broken = "HS2 the tree's taken granules differ from the count";
     }
     return broken;
 }
 
 // A node taken as a whole has two free children, since they were free when it was
-// taken; a split node cannot have them, or it would be free itself (S3).
+// taken; a split node cannot have them, or it would be free itself (HS3).
 const char* huge_slots::check_node(std::size_t node, unsigned order,
                                    std::size_t& taken) const noexcept {
-    if (tree_[node] > order + 1) return "S2 a node lacks more than it has";
+    if (tree_[node] > order + 1) return "HS2 a node lacks more than it has";
     if (tree_[node] == 0) return nullptr;
     const bool whole = order == 0 || (tree_[2 * node] == 0 && tree_[2 * node + 1] == 0);
     if (whole) {
         taken += std::size_t{1} << order;
-        return tree_[node] == order + 1 ? nullptr : "S3 two free halves were not merged";
+        return tree_[node] == order + 1 ? nullptr : "HS3 two free halves were not merged";
     }
     const unsigned left = free_below(2 * node, order - 1);
     const unsigned right = free_below(2 * node + 1, order - 1);
     if (free_below(node, order) != (left > right ? left : right)) {
-        return "S2 a node does not tell its larger half";
+        return "HS2 a node does not tell its larger half";
     }
     const char* broken = check_node(2 * node, order - 1, taken);
     return broken != nullptr ? broken : check_node(2 * node + 1, order - 1, taken);

@@ -7,6 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstdlib>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -121,6 +124,57 @@ TEST(Huge, AnArrayThatGrowsShowsHardlyMoreThanItsDataInTheResidentSet) {
     EXPECT_TRUE(heap.close());
 }
 
+/// Bytes of this process in huge pages now.
+std::size_t in_huge_pages() {
+    std::FILE* file = std::fopen("/proc/self/smaps_rollup", "r");
+    char line[256];
+    std::size_t kib = 0;
+    while (file != nullptr && std::fgets(line, sizeof line, file) != nullptr) {
+        if (std::sscanf(line, "AnonHugePages: %zu kB", &kib) == 1) break;
+    }
+    if (file != nullptr) std::fclose(file);
+    return kib * 1024;
+}
+
+// Run by the next test, in a process with another STEADY_DEBUG.
+TEST(HugePages, DISABLED_TouchTwoBlocks) {
+    const std::size_t expected = std::strtoull(std::getenv("STEADY_TEST_EXPECTED"), nullptr, 10);
+    huge_heap heap;
+    huge_block* small = must_allocate(heap, 5_MiB);
+    huge_block* large = must_allocate(heap, 33_MiB);
+    const std::size_t before = in_huge_pages();
+    std::memset(small->base.load(), 1, small->size);
+    std::memset(large->base.load(), 1, large->size);
+    const std::size_t gained = in_huge_pages() - before;
+    EXPECT_LE(gained, expected);
+    EXPECT_GE(gained, expected / 2) << "the system may be short of some, not of most";
+    expect_sound(heap);
+    heap.free_all(nullptr);
+    EXPECT_TRUE(heap.close());
+}
+
+TEST(HugePages, AreUsedAsSteadyDebugSays) {
+    if (!os::huge_pages_available()) GTEST_SKIP() << "this system has none";
+    const struct {
+        const char* policy;
+        bytes expected;
+    } cases[] = {
+        {"hugepages=off", 0_MiB}, {"hugepages=adaptive", 32_MiB}, {"hugepages=on", 40_MiB}};
+    for (const auto& [policy, expected] : cases) {
+        const pid_t child = fork();
+        if (child == 0) {
+            setenv("STEADY_DEBUG", policy, 1);
+            setenv("STEADY_TEST_EXPECTED", std::to_string(expected.count()).c_str(), 1);
+            execl("/proc/self/exe", "huge_test", "--gtest_also_run_disabled_tests",
+                  "--gtest_filter=HugePages.DISABLED_TouchTwoBlocks", nullptr);
+            _exit(127);
+        }
+        int status = -1;
+        ASSERT_EQ(waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0) << policy;
+    }
+}
+
 TEST(Huge, FreedPagesAreUsedAgainWithoutASystemCallOrAFault) {
     huge_heap heap;
     heap.set_background(true);
@@ -162,7 +216,7 @@ TEST(Huge, ASmallerFreedBlockServesAsTheBeginningOfALargerOne) {
         ASSERT_EQ(base[at], std::byte{}) << "beyond `dirty` everything is zero";
     }
     heap.free(block);
-    // One far too large stays for somebody who needs it.
+    // One that is far too large stays for somebody who needs it.
     block = must_allocate(heap, 64_MiB);
     std::memset(block->base.load(), 1, block->size);
     heap.free(block);

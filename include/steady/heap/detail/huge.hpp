@@ -13,15 +13,15 @@
 // slot covers the granule, and the block says whether it reaches that far. Two loads
 // for any interior pointer, no lock.
 //
-// Invariants (check() tests each one; H as in huge)
-//   H1  size <= ready <= prepared <= slot_size, each a multiple of the OS page; a block
+// Invariants (check() tests each one)
+//   HB1  size <= ready <= prepared <= slot_size, each a multiple of the OS page; a block
 //       that is not live has size 0, one that is retired or spare has ready 0.
-//   H2  A slot belongs to exactly one record, and the buddy tree has it as taken.
-//   H3  For each live block, every granule below base + size names the block. Names of
+//   HB2  A slot belongs to exactly one record, and the buddy tree has it as taken.
+//   HB3  For each live block, every granule below base + size names the block. Names of
 //       blocks that are gone may stay behind: find() asks the record, which knows.
-//   H4  The counters are the sums over the records; in_use + idle is what this room has
+//   HB4  The counters are the sums over the records; in_use + idle is what this room has
 //       in the state Ready.
-//   H5  Whoever makes [ready, x) Ready again first waits until no decommit of that range
+//   HB5  Whoever makes [ready, x) Ready again first waits until no decommit of that range
 //       is under way (`releasing`): fresh data is never thrown away.
 //
 // Huge pages (STEADY_DEBUG=hugepages=adaptive): from 16 MiB on, the part of a block made
@@ -98,7 +98,7 @@ struct huge_counters {
 class huge_heap {
 public:
     /// The heap puts blocks of this size and more here.
-    static constexpr bytes threshold = 4_MiB;
+    static constexpr bytes threshold = 1_MiB;
 
     constexpr huge_heap() noexcept = default;
     constexpr explicit huge_heap(const huge_settings& settings) noexcept : settings_{settings} {}
@@ -170,7 +170,8 @@ public:
     /// Threads    any; made for the background thread. Others wait for one step at most.
     bool scavenge(bytes budget, bool force) noexcept;
 
-    /// While a background thread calls scavenge(), callers do none of its work.
+    /// While a background thread calls scavenge(), callers do its work only when twice as
+    /// much is idle as should be.
     void set_background(bool runs) noexcept { background_.store(runs, std::memory_order_relaxed); }
 
     [[nodiscard]] huge_counters counters() noexcept;
@@ -223,7 +224,7 @@ private:
     // huge_release.cpp
     void become_idle(huge_block* block) noexcept;
     void leave_idle_list(huge_block* block) noexcept;
-    [[nodiscard]] bool too_much_idle() const noexcept;
+    [[nodiscard]] std::size_t tolerated_idle() const noexcept;
     std::size_t release_step(bool force, bool background) noexcept;
     std::size_t release_end_of(huge_block* block, bool background) noexcept;
     void change_ready(huge_block* block, std::size_t ready) noexcept;
@@ -260,7 +261,7 @@ private:
     os::fixed_pool<huge_block> records_;
     std::atomic<bool> background_{false};
 
-    // H4. Atomic only for the look of relieve() without the lock.
+    // HB4. Atomic only for the look of relieve() without the lock.
     std::size_t in_use_ = 0;
     std::atomic<std::size_t> idle_{0};
     std::size_t prepared_ = 0;   // sum of block->prepared

@@ -13,9 +13,9 @@
 //                        the rest comes fresh
 //
 // Invariants (check() tests each one)
-//   C1  A block is in the bin of its resident bytes; whoever changes them takes it
+//   HC1  A block is in the bin of its resident bytes; whoever changes them takes it
 //       out before and puts it back after.
-//   C2  A bin's bit is set exactly when the bin holds a block.
+//   HC2  A bin's bit is set exactly when the bin holds a block.
 //
 // Cost    at most `looks` blocks per bin, and a bit search over the bins: constant.
 // Why     four times and one half: a fault costs ten times what giving a page back
@@ -91,14 +91,14 @@ public:
         std::size_t seen = 0;
         for (std::size_t bin = 0; bin < bin_count; ++bin) {
             if (occupied(bin) != (bins_[bin].first() != nullptr)) {
-                return "C2 a bin's bit differs from the bin";
+                return "HC2 a bin's bit differs from the bin";
             }
             for (huge_block* b = bins_[bin].first(); b != nullptr; b = b->next, ++seen) {
-                if (bin_of(b->ready) != bin) return "C1 a cached block is in the wrong bin";
-                if (b->is != huge_block::state::cached) return "C1 a bin holds a block in use";
+                if (bin_of(b->ready) != bin) return "HC1 a cached block is in the wrong bin";
+                if (b->is != huge_block::state::cached) return "HC1 a bin holds a block in use";
             }
         }
-        return seen == count_ ? nullptr : "C1 the bins hold more or fewer blocks than counted";
+        return seen == count_ ? nullptr : "HC1 the bins hold more or fewer blocks than counted";
     }
 
 private:

@@ -17,11 +17,11 @@
 //                 node 4: 1 (nothing)   node 5: 0              node 6: 0     node 7: 0
 //
 // Invariants (check() tests each one)
-//   S1  Deficit 0 means that every granule below is free, so a fresh zero page is
+//   HS1  Deficit 0 means that every granule below is free, so a fresh zero page is
 //       a free piece of the tree, and an area of 16 TiB costs the pages it uses.
-//   S2  A node that is neither free nor taken as a whole tells the larger of its
+//   HS2  A node that is neither free nor taken as a whole tells the larger of its
 //       children's largest free slots.
-//   S3  Halves that are both free are one free node: address space that was given
+//   HS3  Halves that are both free are one free node: address space that was given
 //       back merges at once, and only live slots can split it.
 //
 // Cost    one walk down and up per take, one walk up per give_back: at most 18
@@ -55,7 +55,7 @@ public:
         return bytes{std::size_t{2} << order};
     }
 
-    /// Begins with 2^order free granules. `tree` is tree_size(order) zero bytes (S1).
+    /// Begins with 2^order free granules. `tree` is tree_size(order) zero bytes (HS1).
     void open(std::uint8_t* tree, unsigned order) noexcept {
         tree_ = tree;
         order_ = order;
@@ -74,7 +74,7 @@ public:
     [[nodiscard]] unsigned order() const noexcept { return order_; }
     [[nodiscard]] bytes taken() const noexcept { return granule * granules_taken_; }
 
-    /// Walks the tree and tests S2 and S3 and that the taken granules add up.
+    /// Walks the tree and tests HS2 and HS3 and that the taken granules add up.
     ///
     /// Returns    nullptr, or the text of the broken invariant.
     /// Cost       O(slots taken * levels).
