@@ -131,9 +131,12 @@ void* thread_cache::allocate(span_class sclass, std::size_t size) noexcept {
         }
         if (top != st.held_floor) {  // what is held starts with the sample
             void* object = sample(sclass, size);
-            expose(sclass, st.held_floor, top);
-            if (object != nullptr) return object;
-            continue;
+            const bool sampled = object != nullptr;
+            // Not wanted after all, or no pages for it: it is handed out as usual. Drawing
+            // again for the same object would make it a sample in the end.
+            if (!sampled) object = top[-1].load(relaxed);
+            expose(sclass, st.held_floor, sampled ? top : top - 1);
+            return object;
         }
         if (!refill(sclass)) {
             // No magazine, or nothing in the central: one object, straight.

@@ -7,6 +7,7 @@
 #include "steady/heap/detail/front.hpp"
 #include "steady/heap/detail/huge.hpp"
 #include "steady/heap/detail/runtime.hpp"
+#include "steady/heap/heap.hpp"
 
 namespace steady::detail {
 
@@ -16,9 +17,10 @@ std::uintptr_t value(const void* p) noexcept {
     return reinterpret_cast<std::uintptr_t>(p);
 }
 
-// "(class 6, object 71 of 128)"
+// "(class 6, object 71 of 128)". An object alone in its span need not begin with it.
 void say_place(message& m, const span& s, const void* object) noexcept {
-    m.text("class ").number(s.sclass >> 1).text(", object ").number(s.index_of(value(object)));
+    const std::uint32_t index = s.object_count == 1 ? 0 : s.index_of(value(object));
+    m.text("class ").number(s.sclass >> 1).text(", object ").number(index);
     m.text(" of ").number(s.object_count);
 }
 
@@ -42,15 +44,14 @@ void report_double_free(const void* object, const span& s) noexcept {
 void report_invalid_free(const void* object) noexcept {
     message m("heap");
     m.text("freed ").hex(value(object)).text(", ");
-    if (const span* s = heap_map.find(object)) {
-        const std::uint32_t index = s->index_of(value(object));
-        if (index >= s->object_count) {
+    const span* s = heap_map.find(object);
+    if (s != nullptr && s->owner != &record_core) {
+        const object_info o = find_object(object);
+        if (!o) {
             m.text("which lies in the unused tail of a span.");
         } else {
-            m.text("which is ")
-                .number(value(object) - s->object_at(index))
-                .text(" bytes inside the ");
-            m.size(bytes{s->object_size()}).text(" object at ").hex(s->object_at(index)).text(" (");
+            m.text("which is ").number(value(object) - value(o.base)).text(" bytes inside the ");
+            m.size(bytes{o.size}).text(" object at ").hex(value(o.base)).text(" (");
             say_place(m, *s, object);
             m.text(").");
         }

@@ -44,8 +44,7 @@ void pass_on(const struct sigaction& previous, int signal, siginfo_t* info,
 
 void explain(const span& s, std::uintptr_t address) noexcept {
     const std::uintptr_t object = sampler::object_of(s);
-    bool freed = false;
-    for (const span* r : retired.spans) freed = freed || r == &s;
+    const bool freed = s.is_free(0);
     message m("heap");
     m.text(freed ? "use after free" : "access out of bounds").text(": ").hex(address).text(" is ");
     if (address >= object) {
@@ -94,6 +93,9 @@ bool protect_tail(span& s) noexcept {
 }
 
 void retire(span* s) noexcept {
+    // For a second free, for walks over live objects, and for explain().
+    s->free_bits()[0] = 1;
+    s->free_count = 1;
     const bool hidden = set_access(s->base, s->byte_count(), false);
     span* oldest = s;
     if (hidden) {

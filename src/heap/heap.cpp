@@ -75,7 +75,7 @@ using visitor = void (*)(void*, const object_info&);
 void visit_span(const span& s, visitor visit, void* context,
                 bool (*cached)(const span&, const void*)) noexcept {
     for (std::uint32_t i = 0; i < s.object_count; ++i) {
-        if (s.kind == span_kind::small && s.is_free(i)) continue;
+        if (s.is_free(i)) continue;
         const object_info o = describe_object(s, i);
         if (s.kind != span_kind::small || cached == nullptr || !cached(s, o.base))
             visit(context, o);
@@ -144,7 +144,7 @@ using namespace detail;
 void* allocate(std::size_t size, std::size_t alignment, contents kind) noexcept {
     const bool noscan = kind == contents::no_pointers;
     if (const span_class sclass = class_for(size, alignment, noscan))
-        return allocate_class(sclass, size);
+        return allocate_class(sclass, aligned_request(size, alignment));
     return allocate_large(size, alignment, noscan, nullptr);
 }
 

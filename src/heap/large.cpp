@@ -209,7 +209,7 @@ void* allocate_zeroed(std::size_t size) noexcept {
 
 void* allocate_aligned(std::size_t size, std::size_t alignment) noexcept {
     if (const span_class sclass = class_for(size, alignment, true))
-        return allocate_class(sclass, size);
+        return allocate_class(sclass, aligned_request(size, alignment));
     return allocate_large(size, alignment, true, nullptr);
 }
 

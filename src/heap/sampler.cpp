@@ -112,6 +112,7 @@ std::uintptr_t sampler::object_of(const span& s) noexcept {
 
 void sampler::free(span* s, void* object) noexcept {
     if (reinterpret_cast<std::uintptr_t>(object) != object_of(*s)) report_invalid_free(object);
+    if (s->is_free(0)) report_double_free(object, *s);  // retired: guards still keep its pages
     sample_hook.announce({sample_event::what::freed, object, bytes{s->object_size()},
                           bytes{s->sample.requested}, s->sample.probability});
     if (s->kind == span_kind::guarded) {

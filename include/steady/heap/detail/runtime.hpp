@@ -60,6 +60,12 @@ void free_direct(heap_core& core, span* s, void* p) noexcept;
 /// The span class that serves `size` bytes at `alignment`, or 0 when only whole
 /// pages do. Alignments up to 8 may use the 24-byte class.
 [[nodiscard]] span_class class_for(std::size_t size, std::size_t alignment, bool noscan) noexcept;
+/// What a request asks of a sampled object, which is placed by its end: a size that
+/// keeps the alignment. It fits the class, whose size is a multiple as well.
+[[nodiscard]] constexpr std::size_t aligned_request(std::size_t size,
+                                                    std::size_t alignment) noexcept {
+    return alignment <= 16 ? size : round_up(size == 0 ? 1 : size, alignment);
+}
 
 /// Empties the caches of threads that made no slow call for `idle_ticks` ticks
 /// (0: of all threads) but for the one of the calling thread, `except`. Returns
