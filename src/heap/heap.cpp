@@ -119,6 +119,10 @@ void instance_free_huge(huge_block* b, void* p) noexcept {
     free_huge(b, p);
 }
 
+os::mutex& instance_lock(heap_core& core) noexcept {
+    return instance_of(&core).lock;
+}
+
 void lock_instances() noexcept {
     instances.lock.lock();
     for (heap_instance* i = instances.first; i != nullptr; i = i->next) {

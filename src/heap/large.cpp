@@ -15,6 +15,7 @@
 #include "steady/heap/detail/checks.hpp"
 #include "steady/heap/detail/depots.hpp"
 #include "steady/heap/detail/front.hpp"
+#include "steady/heap/detail/instances.hpp"
 #include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/detail/sampler.hpp"
 #include "steady/heap/detail/scavenger.hpp"
@@ -79,6 +80,8 @@ bool grow_span(span& s, std::size_t size) noexcept {
     const std::uint32_t wanted = pages_for(size);
     if (!make_room(bytes{(std::size_t{wanted} - s.page_count) << page_shift})) return false;
     bool zeroed = false;
+    if (s.owner->is_default()) return store.extend(&s, wanted, zeroed);
+    const os::lock_guard guard(instance_lock(*s.owner));
     return store.extend(&s, wanted, zeroed);
 }
 

@@ -239,10 +239,9 @@ bool span_store::extend(span* s, std::uint32_t page_count, bool& zeroed) noexcep
     }
     note_levels(n);
     set_entries(s, s->page_count, page_count, s, 0);
-    if (s->owner->is_default()) {
-        const std::size_t added = std::size_t{more} << page_shift;
-        n.large_bytes_allocated += added;
-    }
+    heap_core& core = *s->owner;
+    (core.is_default() ? n.large_bytes_allocated : core.large_bytes_allocated_) +=
+        std::size_t{more} << page_shift;
     s->page_count = page_count;
     return true;
 }

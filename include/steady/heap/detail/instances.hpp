@@ -4,6 +4,7 @@
 
 #include "steady/heap/detail/huge.hpp"
 #include "steady/heap/detail/span.hpp"
+#include "steady/os/mutex.hpp"
 
 namespace steady::detail {
 
@@ -12,6 +13,9 @@ void instance_free(span* s, void* p) noexcept;
 
 /// The same for a huge block of a heap instance.
 void instance_free_huge(huge_block* b, void* p) noexcept;
+
+/// The lock of the instance that owns `core`: it guards the spans and their counts.
+[[nodiscard]] os::mutex& instance_lock(heap_core& core) noexcept;
 
 void lock_instances() noexcept;
 void unlock_instances() noexcept;
