@@ -2,6 +2,7 @@
 // checks.hpp and checked.hpp.
 #include "steady/heap/detail/checks.hpp"
 
+#include "steady/core/check.hpp"
 #include "steady/core/fatal.hpp"
 #include "steady/heap/detail/checked.hpp"
 #include "steady/heap/detail/front.hpp"
@@ -145,19 +146,19 @@ void verify(const span& s, const void* p) noexcept {
 
 }  // namespace
 
-void check_size(const span& s, const void* p, std::size_t said) noexcept {
-    if (said == 0) return;
+bool sizes_are_compared() noexcept {
+    return STEADY_CHECK >= 1 || checked_mode();
+}
+
+void check_size(const span& s, const void* p, std::size_t said, std::size_t alignment) noexcept {
+    const span_class asked = class_for(said, alignment, s.noscan());
     if (s.kind == span_kind::large) {
-        if (said > s.object_size() || said <= largest_small / 2) report_wrong_size(p, said, s);
+        if (asked != 0 || said > s.object_size()) report_wrong_size(p, said, s);
         return;
     }
-    // malloc's table and the one of callers content with 8-byte alignment.
-    const span_class wide = class_for(said, 16, s.noscan());
-    const span_class narrow = class_for(said, 8, s.noscan());
-    // Over-aligned objects sit in larger classes than their size asks for.
-    if (wide == s.sclass || narrow == s.sclass) return;
-    if (said <= s.object_size() && (s.object_size() & (s.object_size() - 1)) == 0) return;
-    report_wrong_size(p, said, s);
+    // Callers content with 8-byte alignment use two classes more.
+    if (asked != s.sclass && class_for(said, 8, s.noscan()) != s.sclass)
+        report_wrong_size(p, said, s);
 }
 
 void* allocate(heap_core& core, unsigned node, span_class sclass, std::size_t) noexcept {
@@ -167,11 +168,18 @@ void* allocate(heap_core& core, unsigned node, span_class sclass, std::size_t) n
     return p;
 }
 
-void free(heap_core& core, span* s, void* p, std::size_t said) noexcept {
+bool waits(const void* p) noexcept {
+    const os::lock_guard guard(waiting.lock);
+    for (const auto& e : waiting.ring) {
+        if (e.object == p) return true;
+    }
+    return false;
+}
+
+void free(heap_core& core, span* s, void* p) noexcept {
     const std::uint32_t index = s->index_of(reinterpret_cast<std::uintptr_t>(p));
     if (index >= s->object_count || s->object_at(index) != reinterpret_cast<std::uintptr_t>(p))
         report_invalid_free(p);
-    check_size(*s, p, said);
     quarantine::entry out{};
     {
         const os::lock_guard guard(waiting.lock);

@@ -1,6 +1,7 @@
 // heap.cpp - the public functions, and heap instances. The story is in heap.hpp.
 #include "steady/heap/heap.hpp"
 
+#include "steady/heap/detail/checked.hpp"
 #include "steady/heap/detail/checks.hpp"
 #include "steady/heap/detail/depots.hpp"
 #include "steady/heap/detail/front.hpp"
@@ -82,8 +83,10 @@ void visit_span(const span& s, visitor visit, void* context,
     }
 }
 
-// Closed caches keep one object a class; those are not alive. Registry lock held.
+// Closed caches keep one object a class, and checked mode keeps freed ones for a
+// while; those are not alive. Registry lock held.
 bool lies_in_a_cache(const span& s, const void* object) noexcept {
+    if (checked_mode()) return checked::waits(object);
     for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
         if (c->holds(s.sclass, object)) return true;
     }

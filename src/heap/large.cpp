@@ -85,8 +85,15 @@ bool grow_span(span& s, std::size_t size) noexcept {
     return store.extend(&s, wanted, zeroed);
 }
 
-void* move_to_new(void* p, std::size_t usable, std::size_t size) noexcept {
-    void* fresh = allocate(size);
+// malloc's allocate(), or the same for objects that may hold pointers.
+void* allocate_kind(std::size_t size, bool noscan) noexcept {
+    if (noscan) return allocate(size);
+    if (const span_class sclass = class_for(size, 16, false)) return allocate_class(sclass, size);
+    return allocate_large(size, 1, false, nullptr);
+}
+
+void* move_to_new(void* p, std::size_t usable, std::size_t size, bool noscan) noexcept {
+    void* fresh = allocate_kind(size, noscan);
     if (fresh == nullptr) return nullptr;
     __builtin_memcpy(fresh, p, usable < size ? usable : size);
     deallocate(p);
@@ -95,7 +102,7 @@ void* move_to_new(void* p, std::size_t usable, std::size_t size) noexcept {
 
 void* resize_huge(huge_block* b, void* p, std::size_t size) noexcept {
     const std::size_t before = b->size;
-    if (size < huge_threshold / 2) return move_to_new(p, before, size);
+    if (size < huge_threshold / 2) return move_to_new(p, before, size, b->noscan);
     if (size <= before) {
         if (in_pages(size) < before) huge_blocks.shrink(b, bytes{in_pages(size)});
         count_resized(b, before);
@@ -107,7 +114,7 @@ void* resize_huge(huge_block* b, void* p, std::size_t size) noexcept {
         return p;
     }
     const auto moved = huge_blocks.grow_moving(b, bytes{in_pages(size)});
-    if (!moved) return move_to_new(p, before, size);
+    if (!moved) return move_to_new(p, before, size, b->noscan);
     count_resized(*moved, before);
     return (*moved)->base;
 }
@@ -116,9 +123,11 @@ void* resize_large(span* s, void* p, std::size_t size) noexcept {
     const std::size_t before = s->object_size();
     if (size > before) {
         if (size < huge_threshold && grow_span(*s, size)) return p;
-        return move_to_new(p, before, size);
+        return move_to_new(p, before, size, s->noscan());
     }
-    if (size <= largest_small / 2) return move_to_new(p, before, size);
+    const std::size_t too_small =
+        checked::sizes_are_compared() ? largest_small : largest_small / 2;
+    if (size <= too_small) return move_to_new(p, before, size, s->noscan());
     const std::uint32_t wanted = pages_for(size);
     if (wanted < s->page_count) store.shrink(s, wanted);
     return p;
@@ -220,11 +229,11 @@ void deallocate_sized(void* p, std::size_t size) noexcept {
     deallocate_aligned(p, size, 16);
 }
 
-void deallocate_aligned(void* p, std::size_t size, std::size_t) noexcept {
-    if (p != nullptr && (STEADY_CHECK >= 1 || checked_mode())) {
+void deallocate_aligned(void* p, std::size_t size, std::size_t alignment) noexcept {
+    if (p != nullptr && checked::sizes_are_compared()) {
         const place at = place_of(p);
         if (at.s != nullptr) {
-            checked::check_size(*at.s, p, size);
+            checked::check_size(*at.s, p, size, alignment);
         } else if (at.b != nullptr && size > at.usable) {
             report_wrong_huge_size(p, size, at.usable);
         }
@@ -240,12 +249,14 @@ void* reallocate(void* p, std::size_t size) noexcept {
         return resize_huge(at.b, p, size);
     }
     if (at.s == nullptr) report_invalid_free(p);
-    if (at.s->kind == span_kind::large && at.s->owner->is_default())
-        return resize_large(at.s, p, size);
+    if (at.s->kind == span_kind::large) {
+        if (reinterpret_cast<std::uintptr_t>(p) != at.s->base) report_invalid_free(p);
+        if (at.s->owner->is_default()) return resize_large(at.s, p, size);
+    }
     // Shrinking by less than half stays: the class would hardly be smaller.
-    if (size <= at.usable && size > at.usable / 2) return p;
+    if (size <= at.usable && size > at.usable / 2 && !checked::sizes_are_compared()) return p;
     if (size <= at.usable && class_for(size, 16, at.s->noscan()) == at.s->sclass) return p;
-    return move_to_new(p, at.usable, size);
+    return move_to_new(p, at.usable, size, at.s->noscan());
 }
 
 bool grow_in_place(void* p, std::size_t size) noexcept {

@@ -216,7 +216,7 @@ void deallocate_slow(void* p) noexcept {
         case span_kind::small: {
             thread_cache* c = current_cache;
             if (c == &empty_cache && (c = attach_thread()) == nullptr) {
-                checked_mode() ? checked::free(default_core, s, p, 0)
+                checked_mode() ? checked::free(default_core, s, p)
                                : free_direct(default_core, s, p);
                 return;
             }

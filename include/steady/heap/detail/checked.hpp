@@ -19,10 +19,15 @@ inline constexpr unsigned char freed_pattern = 0xdf;
 
 [[nodiscard]] void* allocate(heap_core& core, unsigned node, span_class sclass,
                              std::size_t size) noexcept;
-/// `said` is the size the caller gave, or 0.
-void free(heap_core& core, span* s, void* p, std::size_t said) noexcept;
-/// Fatal when `said` cannot be the size `p` was allocated with.
-void check_size(const span& s, const void* p, std::size_t said) noexcept;
+void free(heap_core& core, span* s, void* p) noexcept;
+/// Whether the freed object `p` still waits in the ring.
+[[nodiscard]] bool waits(const void* p) noexcept;
+
+/// Whether sizes given to delete are compared. Then realloc leaves no object in a
+/// larger class than its new size asks for.
+[[nodiscard]] bool sizes_are_compared() noexcept;
+/// Fatal when `said` bytes at `alignment` cannot be what `p` was allocated with.
+void check_size(const span& s, const void* p, std::size_t said, std::size_t alignment) noexcept;
 
 void before_fork() noexcept;
 void after_fork() noexcept;
