@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <string>
@@ -299,6 +300,43 @@ TEST(Huge, AShrunkTailIsKeptForGrowingBackAndThenReturned) {
     expect_sound(heap);
     heap.free(block);
     EXPECT_TRUE(heap.close());
+}
+
+// The hook speaks from the middle of the decommit: another thread then tries to grow into
+// the pages that are about to go.
+TEST(Huge, GrowingIntoATailWaitsUntilItsDecommitIsOver) {
+    struct scene {
+        huge_heap heap;
+        huge_block* block = nullptr;
+        std::thread grower;
+        std::atomic<bool> grown{false};
+        bool grown_too_early = false;
+    } scene;
+    scene.heap.set_background(true);
+    scene.block = must_allocate(scene.heap, 8_MiB);
+    scene.heap.shrink(scene.block, 6_MiB);
+    os_hook.install(
+        [](void* context, const os_event& event) {
+            auto& s = *static_cast<struct scene*>(context);
+            if (event.call != os_call::decommit || s.grower.joinable()) return;
+            s.grower = std::thread([&s] {
+                EXPECT_TRUE(s.heap.grow(s.block, 8_MiB));
+                s.grown = true;
+            });
+            for (int wait = 0; wait < 50 && !s.grown; ++wait) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            }
+            s.grown_too_early = s.grown;
+        },
+        &scene);
+    scene.heap.scavenge(2_MiB, true);
+    ASSERT_TRUE(scene.grower.joinable()) << "nothing was decommitted, so nothing was proved";
+    scene.grower.join();
+    os_hook.remove();
+    EXPECT_FALSE(scene.grown_too_early);
+    expect_sound(scene.heap);
+    scene.heap.free(scene.block);
+    EXPECT_TRUE(scene.heap.close());
 }
 
 TEST(Huge, WithoutABackgroundThreadCallersKeepIdleMemoryBounded) {
