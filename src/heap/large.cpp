@@ -29,6 +29,7 @@ namespace {
 constexpr std::size_t huge_threshold = huge_heap::threshold.count();
 constexpr std::size_t largest_request =
     static_cast<std::size_t>(PTRDIFF_MAX) - (std::size_t{1} << 30);
+constexpr std::size_t largest_alignment = std::size_t{1} << 40;  // the heap area has no more
 constexpr auto relaxed = std::memory_order_relaxed;
 
 std::uint32_t pages_for(std::size_t size) noexcept {
@@ -160,7 +161,7 @@ span_class class_for(std::size_t size, std::size_t alignment, bool noscan) noexc
 
 void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::size_t alignment,
                          bool noscan, bool* zeroed) noexcept {
-    if (size > largest_request || alignment > largest_request) return nullptr;
+    if (size > largest_request || alignment > largest_alignment) return nullptr;
     const std::size_t rounded = in_pages(size == 0 ? 1 : size);
     bool is_zero = false;
     if (rounded >= huge_threshold) {
