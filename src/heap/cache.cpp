@@ -3,13 +3,13 @@
 
 #include "steady/heap/detail/depots.hpp"
 #include "steady/heap/detail/sampler.hpp"
+#include "steady/heap/detail/span_store.hpp"
 
 namespace steady::detail {
 
 namespace {
 
 constexpr auto relaxed = std::memory_order_relaxed;
-constexpr std::uint32_t first_capacity = 8;  // slots; doubles at each use up to magazine_limit
 
 const slot_pointer nothing_ready = reinterpret_cast<slot_pointer>(~std::uintptr_t{0});
 
@@ -17,10 +17,25 @@ std::size_t distance(slot_pointer from, slot_pointer to) noexcept {
     return static_cast<std::size_t>(to - from);
 }
 
+// A magazine's slots grow with its use: doubling for small objects, one by one
+// for those of 512 bytes and more, so that a class seen now and then does not
+// hoard kilobytes.
 std::uint32_t grown(std::uint32_t capacity, span_class sclass) noexcept {
     const std::uint32_t limit = magazine_limit(sclass);
-    const std::uint32_t doubled = capacity == 0 ? first_capacity : capacity * 2;
-    return doubled < limit ? doubled : limit;
+    const std::uint32_t size = class_size[sclass >> 1];
+    const std::uint32_t first = size <= 64 ? 8 : size <= 256 ? 4 : 1;
+    const std::uint32_t next = capacity == 0 ? first
+                               : size <= 256 ? capacity * 2
+                                             : capacity + (size < 512 ? 2 : 1);
+    return next < limit ? next : limit;
+}
+
+// A refill adds `capacity` objects to at most half as many freed ones; the push
+// magazine has room for all of them, so that a thread which frees what it
+// allocates only ever swaps.
+std::uint32_t push_slots(std::uint32_t capacity) noexcept {
+    const auto all = static_cast<std::uint32_t>(magazine::slot_count);
+    return capacity + capacity / 2 < all ? capacity + capacity / 2 : all;
 }
 
 }  // namespace
@@ -62,15 +77,18 @@ void thread_cache::swap_magazines(span_class sclass) noexcept {
     const slot_pointer slots = empty != nullptr ? empty->slots : nullptr;
     st.push_floor = slots;
     b.push.store(slots, relaxed);
-    b.push_end.store(empty != nullptr ? slots + st.capacity : nullptr, relaxed);
+    b.push_end.store(empty != nullptr ? slots + push_slots(st.capacity) : nullptr, relaxed);
     expose(sclass, floor, top);
 }
 
 void thread_cache::return_objects(span_class sclass, slot_pointer from, slot_pointer to) noexcept {
-    void* batch[magazine::slot_count];
-    std::size_t n = 0;
-    for (slot_pointer s = from; s != to; ++s) batch[n++] = s->load(relaxed);
-    if (n != 0) core->put(sclass, batch, n);
+    if (from != to) core->put(sclass, from, distance(from, to));
+}
+
+void thread_cache::put_one(span_class sclass, void* object) noexcept {
+    const slot one{object};
+    core->put(sclass, &one, 1);
+    ++states_[sclass].left;
 }
 
 void* thread_cache::sample(span_class sclass, std::size_t size) noexcept {
@@ -102,16 +120,16 @@ bool thread_cache::refill(span_class sclass) noexcept {
             return true;
         }
     }
-    if (use_depot) depots.relieve(*core, node, class_pages[sclass >> 1]);
+    if (use_depot && store.needs_fresh_pages(node, class_pages[sclass >> 1])) {
+        depots.relieve(*core);
+        return_large_objects();
+    }
     std::size_t got = 0;
     if (st.pop_magazine != nullptr || (st.pop_magazine = get_empty_magazine()) != nullptr) {
-        void* batch[magazine::slot_count];
-        got = core->take(node, sclass, batch, st.capacity);
-        // Popped from the top down, so stored backwards: addresses ascend.
-        slot_pointer slots = st.pop_magazine->slots;
-        for (std::size_t i = 0; i < got; ++i) slots[got - 1 - i].store(batch[i], relaxed);
+        const slot_pointer top = st.pop_magazine->slots + st.capacity;
+        got = core->take(node, sclass, top, st.capacity);
         st.entered += got;
-        if (got != 0) expose(sclass, slots, slots + got);
+        if (got != 0) expose(sclass, top - got, top);
     }
     if (got == 0 && freed != 0) swap_magazines(sclass);
     return got != 0 || freed != 0;
@@ -140,10 +158,9 @@ void* thread_cache::allocate(span_class sclass, std::size_t size) noexcept {
         }
         if (!refill(sclass)) {
             // No magazine, or nothing in the central: one object, straight.
-            void* object = nullptr;
-            if (st.pop_magazine == nullptr && core->take(node, sclass, &object, 1) == 1)
-                ++st.entered;
-            return object;
+            slot object{nullptr};
+            if (st.pop_magazine == nullptr) st.entered += core->take(node, sclass, &object + 1, 1);
+            return object.load(relaxed);
         }
     }
 }
@@ -158,7 +175,7 @@ void thread_cache::send_push_magazine(span_class sclass) noexcept {
     const std::size_t count = distance(floor, top);
     st.left += count;
     magazine* full = st.push_magazine;
-    if (use_depot && floor == full->slots && depots.has_room(node, sclass)) {
+    if (use_depot && floor == full->slots && depots.has_room()) {
         if (magazine* empty = get_empty_magazine()) {
             full->count = static_cast<std::uint32_t>(count);
             depots.put(node, sclass, full);
@@ -172,7 +189,7 @@ void thread_cache::send_push_magazine(span_class sclass) noexcept {
     const slot_pointer slots = st.push_magazine->slots;
     st.push_floor = slots;
     b.push.store(slots, relaxed);
-    b.push_end.store(slots + st.capacity, relaxed);
+    b.push_end.store(slots + push_slots(st.capacity), relaxed);
 }
 
 void thread_cache::free(span_class sclass, void* object) noexcept {
@@ -184,17 +201,16 @@ void thread_cache::free(span_class sclass, void* object) noexcept {
     if (st.push_magazine == nullptr) {
         st.push_magazine = get_empty_magazine();
         if (st.push_magazine == nullptr) {
-            core->put(sclass, &object, 1);
-            ++st.left;
+            put_one(sclass, object);
             return;
         }
         if (st.capacity == 0) st.capacity = grown(0, sclass);
         st.push_floor = st.push_magazine->slots;
         b.push.store(st.push_floor, relaxed);
-        b.push_end.store(st.push_floor + st.capacity, relaxed);
+        b.push_end.store(st.push_floor + push_slots(st.capacity), relaxed);
     } else if (b.push.load(relaxed) >= b.push_end.load(relaxed)) {
         const std::uint32_t larger = grown(st.capacity, sclass);
-        if (larger > st.capacity) {
+        if (push_slots(larger) > push_slots(st.capacity)) {
             st.capacity = larger;
         } else if (b.pop.load(relaxed) == st.held_floor) {
             swap_magazines(sclass);
@@ -202,15 +218,29 @@ void thread_cache::free(span_class sclass, void* object) noexcept {
             send_push_magazine(sclass);
         }
         if (st.push_magazine == nullptr) {  // no memory for a second magazine
-            core->put(sclass, &object, 1);
-            ++st.left;
+            put_one(sclass, object);
             return;
         }
-        b.push_end.store(st.push_magazine->slots + st.capacity, relaxed);
+        b.push_end.store(st.push_magazine->slots + push_slots(st.capacity), relaxed);
     }
     const slot_pointer top = b.push.load(relaxed);
     top->store(object, relaxed);
     b.push.store(top + 1, relaxed);
+}
+
+// Freed objects of 1 KiB and more: a span holds few of them, so that giving them
+// back is likely to free pages for the class that is about to ask the OS for some.
+void thread_cache::return_large_objects() noexcept {
+    for (unsigned c = 2 * size_class_of(1024); c < span_class_count; ++c) {
+        bin_state& st = states_[c];
+        bin& b = bins[c];
+        const slot_pointer top = b.push.load(relaxed);
+        if (top == st.push_floor) continue;
+        st.left += distance(st.push_floor, top);
+        return_objects(static_cast<span_class>(c), st.push_floor, top);
+        st.push_floor = st.push_magazine->slots;
+        b.push.store(st.push_floor, relaxed);
+    }
 }
 
 void thread_cache::drop_magazines(unsigned c) noexcept {
@@ -304,7 +334,7 @@ void thread_cache::reopen() noexcept {
                 st.push_floor = st.push_magazine->slots;
                 b.push.store(st.push_floor, relaxed);
             }
-            b.push_end.store(st.push_magazine->slots + st.capacity, relaxed);
+            b.push_end.store(st.push_magazine->slots + push_slots(st.capacity), relaxed);
         }
     }
     closed = false;

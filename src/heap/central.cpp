@@ -28,17 +28,23 @@ void unlink(central_list& list, span* s) noexcept {
     s->listed = false;
 }
 
-// Moves up to `want` free objects of `s` to out[0..), in ascending order.
-std::size_t take_from(span* s, void** out, std::size_t want) noexcept {
+constexpr auto relaxed = std::memory_order_relaxed;
+
+// Moves up to `want` free objects of `s` to the slots below `end`, lowest address
+// on top.
+std::size_t take_from(span* s, slot* end, std::size_t want) noexcept {
     std::size_t taken = 0;
     std::uint64_t* bits = s->free_bits();
+    const std::size_t size = s->small_size;
     for (unsigned w = 0; w < s->bitmap_words() && taken < want; ++w) {
         std::uint64_t word = bits[w];
-        const std::uintptr_t word_base = s->base + std::uintptr_t{w} * 64 * s->object_size();
+        const std::uintptr_t word_base = s->base + std::uintptr_t{w} * 64 * size;
         while (word != 0 && taken < want) {
             const auto bit = static_cast<unsigned>(std::countr_zero(word));
             word &= word - 1;
-            out[taken++] = reinterpret_cast<void*>(word_base + bit * s->object_size());
+            ++taken;
+            end[-static_cast<std::ptrdiff_t>(taken)].store(
+                reinterpret_cast<void*>(word_base + bit * size), relaxed);
         }
         bits[w] = word;
     }
@@ -48,14 +54,14 @@ std::size_t take_from(span* s, void** out, std::size_t want) noexcept {
 
 }  // namespace
 
-std::size_t heap_core::take(unsigned node, span_class sclass, void** out,
+std::size_t heap_core::take(unsigned node, span_class sclass, slot* end,
                             std::size_t want) noexcept {
     central_list& list = central(nodes_ == 1 ? 0 : node, sclass);
     const os::lock_guard guard(list.lock);
-    return take_locked(list, node, sclass, out, want);
+    return take_locked(list, node, sclass, end, want);
 }
 
-std::size_t heap_core::take_locked(central_list& list, unsigned node, span_class sclass, void** out,
+std::size_t heap_core::take_locked(central_list& list, unsigned node, span_class sclass, slot* end,
                                    std::size_t want) noexcept {
     std::size_t taken = 0;
     while (taken < want) {
@@ -75,7 +81,7 @@ std::size_t heap_core::take_locked(central_list& list, unsigned node, span_class
         } else if (s->free_count == s->object_count) {
             --list.empty_spans;
         }
-        const std::size_t got = take_from(s, out + taken, want - taken);
+        const std::size_t got = take_from(s, end - taken, want - taken);
         s->zeroed = false;
         taken += got;
         if (s->free_count == 0) unlink(list, s);
@@ -88,18 +94,25 @@ std::size_t heap_core::take_locked(central_list& list, unsigned node, span_class
 // taken in runs of one span: the record is found once a run, the bits of a word
 // are gathered in a register. Records are fetched ahead; in a random order each
 // is a cache miss, and the misses overlap.
-void heap_core::put(span_class sclass, void* const* objects, std::size_t count) noexcept {
-    for (std::size_t i = 0; i < count; ++i) __builtin_prefetch(heap_map.find(objects[i]), 1);
+void heap_core::put(span_class sclass, const slot* objects, std::size_t count) noexcept {
+    std::size_t page = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const void* object = objects[i].load(relaxed);
+        const std::size_t at = reinterpret_cast<std::uintptr_t>(object) >> page_shift;
+        if (at != page) __builtin_prefetch(heap_map.find(object), 1);
+        page = at;
+    }
     std::size_t i = 0;
     while (i < count) {
-        const span* home = heap_map.find(objects[i]);
+        const span* home = heap_map.find(objects[i].load(relaxed));
         const unsigned node = home == nullptr || nodes_ == 1 ? 0 : home->node;
         central_list& list = central(node, sclass);
         const os::lock_guard guard(list.lock);
         while (i < count) {
-            span* s = heap_map.find(objects[i]);
+            void* object = objects[i].load(relaxed);
+            span* s = heap_map.find(object);
             if (s == nullptr || s->sclass != sclass || s->kind != span_kind::small) {
-                report_invalid_free(objects[i]);
+                report_invalid_free(object);
             }
             if (nodes_ != 1 && s->node != node) break;
             const std::size_t run = put_run(*s, objects + i, count - i);
@@ -110,29 +123,32 @@ void heap_core::put(span_class sclass, void* const* objects, std::size_t count) 
 }
 
 // Sets the bits of the leading objects that lie in `s`; returns how many.
-std::size_t heap_core::put_run(span& s, void* const* objects, std::size_t count) noexcept {
+std::size_t heap_core::put_run(span& s, const slot* objects, std::size_t count) noexcept {
     const std::uintptr_t base = s.base;
-    const std::size_t size = s.byte_count();
+    const std::size_t span_size = s.byte_count();
+    const std::size_t size = s.small_size;
+    const std::uint64_t divmul = s.divmul;
+    const std::uint32_t object_count = s.object_count;
     std::uint64_t* bits = s.free_bits();
-    std::uint32_t gathered_word = 0;
-    std::uint64_t gathered = 0;
+    std::uint32_t word = 0;
+    std::uint64_t gathered = bits[0];
     std::size_t i = 0;
     for (; i < count; ++i) {
-        const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(objects[i]) - base;
-        if (offset >= size) break;
-        const auto index = static_cast<std::uint32_t>((offset * std::uint64_t{s.divmul}) >> 32);
-        if (index * s.object_size() != offset || index >= s.object_count)
-            report_invalid_free(objects[i]);
-        if (index / 64 != gathered_word) {
-            bits[gathered_word] |= gathered;
-            gathered_word = index / 64;
-            gathered = 0;
+        void* object = objects[i].load(relaxed);
+        const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(object) - base;
+        if (offset >= span_size) break;
+        const auto index = static_cast<std::uint32_t>((offset * divmul) >> 32);
+        if (index * size != offset || index >= object_count) report_invalid_free(object);
+        if (index / 64 != word) {
+            bits[word] = gathered;
+            word = index / 64;
+            gathered = bits[word];
         }
         const std::uint64_t bit = std::uint64_t{1} << (index % 64);
-        if (((gathered | bits[gathered_word]) & bit) != 0) report_double_free(objects[i], s);
+        if ((gathered & bit) != 0) report_double_free(object, s);
         gathered |= bit;
     }
-    bits[gathered_word] |= gathered;
+    bits[word] = gathered;
     return i;
 }
 

@@ -199,7 +199,8 @@ void free(heap_core& core, span* s, void* p) noexcept {
     }
     if (out.object != nullptr) {
         verify(*out.home, out.object);
-        out.home->owner->put(out.home->sclass, &out.object, 1);
+        const slot object{out.object};
+        out.home->owner->put(out.home->sclass, &object, 1);
     }
 }
 

@@ -20,7 +20,9 @@ namespace {
 constinit magazine_stack empty_magazines;
 constinit std::atomic<std::int64_t> empty_low_water{0};  // fewest since the last trim
 constexpr auto relaxed = std::memory_order_relaxed;
-constexpr std::int64_t small_heap_bound = 1 << 20;
+constexpr std::int64_t small_heap_bound = 96 << 10;
+constexpr std::size_t memory_share = 128;
+constexpr std::int64_t relief_worthwhile = 64 << 10;
 constexpr std::size_t relief_budget = 16;  // magazines: some 2,000 objects, 4 us
 
 std::int64_t bytes_of(const magazine& m, span_class sclass) noexcept {
@@ -35,9 +37,9 @@ magazine* get_empty_magazine() noexcept {
         if (left < empty_low_water.load(relaxed)) empty_low_water.store(left, relaxed);
         return m;
     }
-    void* memory = nullptr;
-    if (record_core.take(0, magazine_class, &memory, 1) == 0) return nullptr;
-    return new (memory) magazine;
+    slot memory{nullptr};
+    if (record_core.take(0, magazine_class, &memory + 1, 1) == 0) return nullptr;
+    return new (memory.load(relaxed)) magazine;
 }
 
 void put_empty_magazine(magazine* m) noexcept {
@@ -48,9 +50,10 @@ std::size_t trim_empty_magazines(bool all) noexcept {
     std::int64_t surplus = all ? empty_magazines.size() : empty_low_water.load(relaxed);
     std::size_t returned = 0;
     for (; surplus > 0; --surplus) {
-        void* m = empty_magazines.pop();
+        magazine* m = empty_magazines.pop();
         if (m == nullptr) break;
-        record_core.put(magazine_class, &m, 1);
+        const slot object{m};
+        record_core.put(magazine_class, &object, 1);
         ++returned;
     }
     empty_low_water.store(empty_magazines.size(), relaxed);
@@ -72,6 +75,7 @@ magazine* depot_set::take(unsigned node, span_class sclass) noexcept {
     magazine* m = d.full.pop();
     if (m == nullptr) return nullptr;
     held_bytes_.fetch_sub(bytes_of(*m, sclass), relaxed);
+    magazines_.fetch_sub(1, relaxed);
     const std::int64_t left = d.full.size();
     if (left < d.low_water.load(relaxed)) d.low_water.store(left, relaxed);
     return m;
@@ -80,20 +84,22 @@ magazine* depot_set::take(unsigned node, span_class sclass) noexcept {
 void depot_set::put(unsigned node, span_class sclass, magazine* full) noexcept {
     const std::int64_t size = bytes_of(*full, sclass);
     const std::int64_t held = held_bytes_.fetch_add(size, relaxed) + size;
+    magazines_.fetch_add(1, relaxed);
     at(node, sclass).full.push(full);
     if (worth_scavenging(static_cast<std::size_t>(held), os::ledgers().ready.value().count()))
         scavenger_request();
 }
 
-bool depot_set::has_room(unsigned, span_class) const noexcept {
-    const auto bound = static_cast<std::int64_t>(os::ledgers().ready.value().count() / 2);
-    return held_bytes_.load(relaxed) < (bound > small_heap_bound ? bound : small_heap_bound);
+bool depot_set::has_room() const noexcept {
+    const auto bound =
+        static_cast<std::int64_t>(os::ledgers().ready.value().count() / memory_share);
+    const std::int64_t used =
+        magazines_.load(relaxed) * static_cast<std::int64_t>(sizeof(magazine));
+    return used < (bound > small_heap_bound ? bound : small_heap_bound);
 }
 
-void depot_set::relieve(heap_core& core, unsigned node, std::size_t pages) noexcept {
-    if (!store.needs_fresh_pages(node, pages) || held_bytes_.load(relaxed) < small_heap_bound)
-        return;
-    trim(core, relief_budget, true);
+void depot_set::relieve(heap_core& core) noexcept {
+    if (held_bytes_.load(relaxed) > relief_worthwhile) trim(core, relief_budget, true);
 }
 
 std::size_t depot_set::trim(heap_core& core, std::size_t budget, bool all) noexcept {
@@ -108,9 +114,7 @@ std::size_t depot_set::trim(heap_core& core, std::size_t budget, bool all) noexc
         for (; surplus > 0 && returned < budget; --surplus) {
             magazine* m = take(node, sclass);
             if (m == nullptr) break;
-            void* batch[magazine::slot_count];
-            for (std::uint32_t o = 0; o < m->count; ++o) batch[o] = m->slots[o].load(relaxed);
-            core.put(sclass, batch, m->count);
+            core.put(sclass, m->slots, m->count);
             put_empty_magazine(m);
             ++returned;
         }

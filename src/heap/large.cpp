@@ -176,7 +176,7 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
         }
     }
     if (rounded >> page_shift > UINT32_MAX / 2) return nullptr;
-    if (core.is_default()) depots.relieve(core, node, rounded >> page_shift);
+    if (core.is_default() && store.needs_fresh_pages(node, rounded >> page_shift)) depots.relieve(core);
     const auto made = store.make(node, {.sclass = static_cast<span_class>(noscan ? 1 : 0),
                                         .kind = span_kind::large,
                                         .page_count = pages_for(rounded),

@@ -181,18 +181,19 @@ void* allocate_slow(std::size_t size, span_class sclass) noexcept {
 }
 
 void* allocate_direct(heap_core& core, unsigned node, span_class sclass) noexcept {
-    void* object = nullptr;
-    if (core.take(node, sclass, &object, 1) == 0) return nullptr;
+    slot object{nullptr};
+    if (core.take(node, sclass, &object + 1, 1) == 0) return nullptr;
     central_list& list = core.central(core.nodes_ == 1 ? 0 : node, sclass);
     const os::lock_guard guard(list.lock);
     ++list.direct_allocated;
-    return object;
+    return object.load(std::memory_order_relaxed);
 }
 
 void free_direct(heap_core& core, span* s, void* p) noexcept {
     const span_class sclass = s->sclass;
     central_list& list = core.central(core.nodes_ == 1 ? 0u : s->node, sclass);
-    core.put(sclass, &p, 1);
+    const slot object{p};
+    core.put(sclass, &object, 1);
     const os::lock_guard guard(list.lock);
     ++list.direct_freed;
 }

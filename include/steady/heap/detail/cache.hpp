@@ -140,6 +140,8 @@ private:
     void swap_magazines(span_class sclass) noexcept;
     [[nodiscard]] bool refill(span_class sclass) noexcept;
     void send_push_magazine(span_class sclass) noexcept;
+    void put_one(span_class sclass, void* object) noexcept;
+    void return_large_objects() noexcept;
     void return_objects(span_class sclass, slot_pointer from, slot_pointer to) noexcept;
     [[nodiscard]] void* sample(span_class sclass, std::size_t size) noexcept;
 
@@ -147,11 +149,13 @@ private:
     wyrand random_{0};
 };
 
-/// Slots a magazine of this class uses at most: 32 KiB of objects, 2..126.
+/// Slots a magazine of this class uses at most, 2..126: 64 KiB of objects up to
+/// 1 KiB; of larger ones, whose first touch costs more than our slow path, 16 KiB.
 [[nodiscard]] constexpr std::uint32_t magazine_limit(span_class sclass) noexcept {
     const std::size_t size = class_size[sclass >> 1];
     if (size == 0) return 0;
-    const std::size_t fitting = (std::size_t{32} << 10) / size;
+    const std::size_t fitting =
+        (size <= 1024 ? std::size_t{64} << 10 : std::size_t{16} << 10) / size;
     return static_cast<std::uint32_t>(fitting < 2                      ? 2
                                       : fitting > magazine::slot_count ? magazine::slot_count
                                                                        : fitting);

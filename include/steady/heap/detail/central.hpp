@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "steady/heap/detail/magazine.hpp"
 #include "steady/heap/detail/span.hpp"
 #include "steady/os/mutex.hpp"
 
@@ -52,16 +53,17 @@ class heap_core {
 public:
     constexpr heap_core() noexcept = default;
 
-    /// Takes up to `want` objects of `sclass`, in ascending order of address
-    /// within each span, into out[0..), and returns how many. 0 means that the
-    /// OS refused memory or a limit was reached.
+    /// Takes up to `want` objects of `sclass` and returns how many; 0 means that the
+    /// OS refused memory or a limit was reached. They fill slots downwards from
+    /// `end`, in ascending order of address within each span, so that whoever pops
+    /// from the top walks up through memory.
     /// Cost: O(want) and, rarely, a new span. Threads: any; takes `central`.
-    std::size_t take(unsigned node, span_class sclass, void** out, std::size_t want) noexcept;
+    std::size_t take(unsigned node, span_class sclass, slot* end, std::size_t want) noexcept;
 
     /// Returns objects of `sclass`, of any spans and nodes of this core.
     /// A bit that is already free, or an address that is no object's start, is
     /// fatal: a double or an invalid free.
-    void put(span_class sclass, void* const* objects, std::size_t count) noexcept;
+    void put(span_class sclass, const slot* objects, std::size_t count) noexcept;
 
     [[nodiscard]] central_list& central(unsigned node, span_class sclass) noexcept {
         return centrals_[node * span_class_count + sclass];
@@ -78,9 +80,9 @@ public:
     huge_counts huge_;
 
 private:
-    std::size_t take_locked(central_list& list, unsigned node, span_class sclass, void** out,
+    std::size_t take_locked(central_list& list, unsigned node, span_class sclass, slot* end,
                             std::size_t want) noexcept;
-    static std::size_t put_run(span& s, void* const* objects, std::size_t count) noexcept;
+    static std::size_t put_run(span& s, const slot* objects, std::size_t count) noexcept;
     void returned(central_list& list, span* s, std::size_t count) noexcept;
 };
 

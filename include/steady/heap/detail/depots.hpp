@@ -2,8 +2,10 @@
 // the centrals, bounded in bytes.
 //
 // What the depot holds keeps spans from emptying, so three things limit it:
-//   bound    all depots together hold at most half of the resident heap (1 MiB in
-//            a small one); beyond it magazines go straight to the spans
+//   bound    the magazines themselves take at most a 128th of the heap (96 KiB in a
+//            small one); beyond it objects go straight to their spans. A program
+//            that frees millions of small objects at its end would otherwise reach
+//            its highest resident set while it tidies up: 8 bytes an object
 //   need     the fewest magazines a depot held since the last trim are magazines
 //            nobody would have missed: the scavenger returns them each tick
 //   relief   before anybody takes fresh pages from the OS, some magazines are
@@ -37,12 +39,11 @@ public:
     /// Gives up a full magazine (`count` set).
     void put(unsigned node, span_class sclass, magazine* full) noexcept;
     /// Whether another magazine fits the bound. Cost: two loads.
-    [[nodiscard]] bool has_room(unsigned node, span_class sclass) const noexcept;
+    [[nodiscard]] bool has_room() const noexcept;
 
-    /// Called before `pages` are taken from the page heap of `node`: returns a few
-    /// magazines if the pages would have to come from the OS. Cost: two loads, or
-    /// some 4 us. Takes `central`.
-    void relieve(heap_core& core, unsigned node, std::size_t pages) noexcept;
+    /// Called before fresh pages are taken from the OS: returns a few magazines to
+    /// their spans. Cost: a load, or some 4 us. Takes `central`.
+    void relieve(heap_core& core) noexcept;
 
     /// Returns magazines nobody needed since the last trim to their spans, at
     /// most `budget` of them; `all` empties the depots. Returns how many went.
@@ -61,6 +62,7 @@ private:
     depot* depots_ = nullptr;
     unsigned nodes_ = 0;
     std::atomic<std::int64_t> held_bytes_{0};
+    std::atomic<std::int64_t> magazines_{0};
     std::atomic<unsigned> next_trimmed_{0};  // where the last trim stopped
 };
 

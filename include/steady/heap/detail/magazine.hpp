@@ -26,18 +26,22 @@
 
 namespace steady::detail {
 
+/// Where an object's address is kept. Atomic, because a thief may read the slots of
+/// another thread's magazine; always relaxed, hence a plain load or store.
+using slot = std::atomic<void*>;
+
 struct magazine {
     static constexpr std::size_t slot_count = 126;
 
     std::atomic<magazine*> next{nullptr};
     std::uint32_t count{0};
     std::uint32_t pad_{0};
-    std::atomic<void*> slots[slot_count];
+    slot slots[slot_count];
 };
 static_assert(sizeof(magazine) == 1024,
               "sixteen cache lines: the header shares the first with six slots");
 
-using slot_pointer = std::atomic<void*>*;
+using slot_pointer = slot*;
 
 class magazine_stack {
 public:

@@ -18,8 +18,8 @@
 //   packed    | all | end, 21 bits | max, 21 bits | start, 21 bits |
 //               63   62          42 41          21 20            0
 //
-// 21 bits count to 2^21 - 1, one less than the pages of a root entry, so an
-// entirely free root entry sets the top bit instead (as in Go).
+// 21 bits count to 2^21 - 1, one less than the pages of a root entry. The end of an
+// entirely free one overflows into the top bit, which then speaks for all three.
 //
 // Invariants
 //   Y1  All zero means "nothing free here". Fresh table memory reads as zero, so
@@ -50,9 +50,7 @@ class page_summary {
 public:
     constexpr page_summary() noexcept = default;
     constexpr page_summary(unsigned start, unsigned max, unsigned end) noexcept
-        : packed_{max == whole_root ? all_free
-                                    : start | std::uint64_t{max} << 21 | std::uint64_t{end} << 42} {
-    }
+        : packed_{start | std::uint64_t{max} << 21 | std::uint64_t{end} << 42} {}
 
     [[nodiscard]] static constexpr page_summary of(const page_bits& free) noexcept {
         const run_lengths r = free.lengths();
