@@ -7,13 +7,12 @@
 //         resident: its memory is there (os state Ready); dirty: free and resident.
 //         open chunk: the one whose summaries may lag behind its bits.
 //
-//                     grow               allocate
-//   (not grown) ----------> scavenged ----------------> in use <---+
-//                 prepare     ^   |        os::use        |        | allocate
-//                             |   +------------------+    | free   |
-//                             |      (extend: same)  |    v        |
-//                             +--------------------- dirty --------+
-//                                take, decommit, finish
+//                   grow               allocate, extend
+//   (not grown) ----------> scavenged -------------------> in use
+//                 prepare      ^          os::use          |   ^
+//                              |                      free |   | allocate,
+//           take, decommit,    |                           v   | extend
+//           finish             +-------------------------- dirty
 //
 //   An allocation asks for the lowest n free pages in a row. The bits of a chunk
 //   answer for runs inside it; eight summaries fold into one, five levels up
@@ -30,7 +29,7 @@
 //   of the bitmap for this; here nothing is taken out, so the answer stays the
 //   lowest address and every ledger stays exact.
 //
-// Invariants (check() tests each one)
+// Invariants (check() tests all but G4, where os has a say)
 //   G1  grown = in use + dirty + scavenged, and each equals the bits.
 //   G2  A leaf is the summary of its chunk's bits, but for the open chunk; every
 //       other summary is the fold of the eight below it, without exception.
@@ -41,9 +40,9 @@
 //   G5  A chunk with dirty pages is marked loose or scrap; one with a free unit
 //       that has dirty pages is marked whole.
 //
-// Cost    allocate and free of one page in the open chunk: a few ns. Any other
-//         chunk: some 50 ns for its summaries. Fresh pages: one os::use more.
-//         Growing: two system calls per 4 MiB. docs/design/page-heap.md.
+// Cost    allocate or free in the open chunk: 10 ns. In another: 45 to 110 ns, for
+//         the summaries of both. Fresh pages: an os::use more, 15 ns. Growing: two
+//         system calls per 4 MiB. Measured in docs/design/page-heap.md.
 // Threads one caller at a time: the node's `pages` lock (lock_order.hpp).
 
 #ifndef STEADY_HEAP_DETAIL_PAGE_HEAP_HPP
