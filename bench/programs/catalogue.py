@@ -76,7 +76,7 @@ def _python_tests(modules):
 def _python_tests_usable():
     done = subprocess.run(["/usr/bin/python3", "-c", "import test.test_dict"], capture_output=True)
     return None if done.returncode == 0 else (
-        "python3's test modules not installed (apt-get install libpython3-testsuite)")
+        "python3's test modules not installed (apt-get install libpython3.11-testsuite)")
 
 
 def _git(inputs):
