@@ -155,7 +155,6 @@ constexpr option table[] = {
      into_number<&debug_options::guard_rate, UINT32_MAX>},
     {"junk", a_switch, into_switch<&debug_options::junk>},
     {"madvfree", a_switch, into_switch<&debug_options::madvfree>},
-    {"http", "host:port of at most 63 bytes", into_text<&debug_options::http>},
 };
 
 // ---- Mistakes.

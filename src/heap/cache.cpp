@@ -175,7 +175,8 @@ void thread_cache::send_push_magazine(span_class sclass) noexcept {
     const std::size_t count = distance(floor, top);
     st.left += count;
     magazine* full = st.push_magazine;
-    if (use_depot && floor == full->slots && depots.has_room()) {
+    // Several nodes: the objects may belong to any of them, and each goes home.
+    if (use_depot && store.node_count() == 1 && floor == full->slots && depots.has_room()) {
         if (magazine* empty = get_empty_magazine()) {
             full->count = static_cast<std::uint32_t>(count);
             depots.put(node, sclass, full);
@@ -243,6 +244,17 @@ void thread_cache::return_large_objects() noexcept {
     }
 }
 
+// Undoes what expose() took from the draw for objects that are still ready: they
+// will be exposed again, or never pass.
+void thread_cache::restore_draw(unsigned c) noexcept {
+    bin_state& st = states_[c];
+    const slot_pointer top = bins[c].pop.load(relaxed);
+    const slot_pointer floor = bins[c].pop_floor.load(relaxed);
+    if (!sampler::active() || top == nullptr || floor > top) return;
+    const bool due = st.until_sample == 0 && st.held_floor != floor;
+    st.until_sample += distance(floor, top) + (due ? 1 : 0);
+}
+
 void thread_cache::drop_magazines(unsigned c) noexcept {
     bin& b = bins[c];
     bin_state& st = states_[c];
@@ -266,6 +278,7 @@ void thread_cache::flush_all() noexcept {
         const auto sclass = static_cast<span_class>(c);
         if (st.pop_magazine == nullptr && st.push_magazine == nullptr) continue;
         const slot_pointer top = b.pop.load(relaxed);
+        restore_draw(c);
         st.entered -= distance(st.held_floor, top);
         return_objects(sclass, st.held_floor, top);
         const slot_pointer freed = b.push.load(relaxed);
@@ -291,9 +304,10 @@ void thread_cache::reset_counts() noexcept {
 
 void thread_cache::close() noexcept {
     const os::lock_guard guard(lock);
-    for (bin& b : bins) {
-        b.pop_floor.store(nothing_ready, relaxed);
-        b.push_end.store(nullptr, relaxed);
+    for (unsigned c = 0; c < span_class_count; ++c) {
+        restore_draw(c);
+        bins[c].pop_floor.store(nothing_ready, relaxed);
+        bins[c].push_end.store(nullptr, relaxed);
     }
     closed = true;
 }

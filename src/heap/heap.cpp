@@ -171,6 +171,9 @@ std::size_t try_grow(void* p, std::size_t size) noexcept {
 std::size_t usable_size(const void* p) noexcept {
     return detail::usable_size(p);
 }
+void set_memory_limit(std::size_t soft, std::size_t hard) noexcept {
+    if (open_heap()) limits.set(soft, hard);
+}
 std::size_t trim() noexcept {
     return detail::trim();
 }

@@ -10,7 +10,6 @@
 #include <cstdint>
 
 #include "steady/core/check.hpp"
-#include "steady/core/options.hpp"
 #include "steady/heap/detail/checked.hpp"
 #include "steady/heap/detail/checks.hpp"
 #include "steady/heap/detail/depots.hpp"
@@ -126,8 +125,7 @@ void* resize_large(span* s, void* p, std::size_t size) noexcept {
         if (size < huge_threshold && grow_span(*s, size)) return p;
         return move_to_new(p, before, size, s->noscan());
     }
-    const std::size_t too_small =
-        checked::sizes_are_compared() ? largest_small : largest_small / 2;
+    const std::size_t too_small = checked::sizes_are_compared() ? largest_small : largest_small / 2;
     if (size <= too_small) return move_to_new(p, before, size, s->noscan());
     const std::uint32_t wanted = pages_for(size);
     if (wanted < s->page_count) store.shrink(s, wanted);
@@ -176,7 +174,8 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
         }
     }
     if (rounded >> page_shift > UINT32_MAX / 2) return nullptr;
-    if (core.is_default() && store.needs_fresh_pages(node, rounded >> page_shift)) depots.relieve(core);
+    if (core.is_default() && store.needs_fresh_pages(node, rounded >> page_shift))
+        depots.relieve(core);
     const auto made = store.make(node, {.sclass = static_cast<span_class>(noscan ? 1 : 0),
                                         .kind = span_kind::large,
                                         .page_count = pages_for(rounded),
@@ -285,11 +284,11 @@ bool owns(const void* p) noexcept {
 // The limits count what is resident or may become so: the os ledger `ready`.
 // Cached free pages are given up for them, in steps the caller hardly feels.
 bool make_room(bytes more) noexcept {
-    const std::uint64_t soft = options().memory_limit;
-    const std::uint64_t hard = options().hard_memory_limit;
+    const std::size_t soft = limits.soft.load(relaxed);
+    const std::size_t hard = limits.hard.load(relaxed);
     if (soft == 0 && hard == 0) return true;
     const std::size_t ready = os::ledgers().ready.value().count();
-    const std::uint64_t limit = soft != 0 && (hard == 0 || soft < hard) ? soft : hard;
+    const std::size_t limit = soft != 0 && (hard == 0 || soft < hard) ? soft : hard;
     if (ready + more.count() <= limit) return true;
     const std::size_t excess = ready + more.count() - limit;
     const std::size_t released = release_free_pages(excess, true, false);

@@ -28,6 +28,7 @@ constinit __thread thread_cache* current_cache __attribute__((tls_model("initial
 constinit heap_core default_core;
 constinit heap_core record_core;
 constinit cache_registry registry;
+constinit memory_limits limits;
 
 namespace {
 
@@ -144,6 +145,7 @@ bool open_locked() noexcept {
     default_core.default_ = true;
     record_core.centrals_ = default_core.centrals_ + span_class_count * nodes;
     if (const auto done = depots.open(nodes); !done) return fail(done.error());
+    limits.set(options().memory_limit, options().hard_memory_limit);
     sampler::configure(options().profilerate, options().guard_rate);
     if (pthread_key_create(&exit_key, steady_thread_exit) != 0) {
         message m("heap");
@@ -166,7 +168,7 @@ bool open_heap() noexcept {
 }
 
 bool checked_mode() noexcept {
-    return options().check != 0;
+    return options().check != 0 || options().junk;
 }
 
 void* allocate_slow(std::size_t size, span_class sclass) noexcept {

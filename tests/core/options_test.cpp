@@ -61,7 +61,6 @@ TEST(Options, AnEmptyTextGivesTheDefaults) {
         EXPECT_EQ(o.guard_rate, 0u);
         EXPECT_FALSE(o.junk);
         EXPECT_FALSE(o.madvfree);
-        EXPECT_STREQ(o.http, "");
         EXPECT_TRUE(reports.empty());
     }
 }
@@ -70,7 +69,7 @@ TEST(Options, EveryNameReachesItsField) {
     const debug_options o = parse(
         "profilerate=1,scavtrace=1,stats_at_exit=1,stats_json=1,stats_file=/tmp/a=b.txt,"
         "memory_limit=2GiB,hard_memory_limit=3GiB,check=2,hugepages=off,background=0,"
-        "pretend_nodes=4,guard_rate=1000,junk=1,madvfree=1,http=127.0.0.1:6060");
+        "pretend_nodes=4,guard_rate=1000,junk=1,madvfree=1");
     EXPECT_TRUE(reports.empty()) << reports[0];
     EXPECT_EQ(o.profilerate, 1u);
     EXPECT_TRUE(o.scavtrace);
@@ -86,7 +85,6 @@ TEST(Options, EveryNameReachesItsField) {
     EXPECT_EQ(o.guard_rate, 1000u);
     EXPECT_TRUE(o.junk);
     EXPECT_TRUE(o.madvfree);
-    EXPECT_STREQ(o.http, "127.0.0.1:6060");
 }
 
 TEST(Options, SizesTakeEveryUnitAndOff) {
@@ -164,15 +162,12 @@ TEST(Options, HugePagesHaveThreePolicies) {
 }
 
 TEST(Options, TextsFitOrAreRejectedWhole) {
-    const std::string host63(63, 'h'), host64(64, 'h');
-    EXPECT_EQ(parse(("http=" + host63).c_str()).http, host63);
-    EXPECT_TRUE(reports.empty());
-    EXPECT_STREQ(parse(("http=" + host64).c_str()).http, "") << "no half of an address";
-    EXPECT_EQ(reports.size(), 1u);
     const std::string path255(255, 'p'), path256(256, 'p');
     EXPECT_EQ(parse(("stats_file=" + path255).c_str()).stats_file, path255);
-    EXPECT_STREQ(parse(("stats_file=" + path256).c_str()).stats_file, "");
-    EXPECT_STREQ(parse("http=a:1,http=").http, "") << "an empty text takes it back";
+    EXPECT_TRUE(reports.empty());
+    EXPECT_STREQ(parse(("stats_file=" + path256).c_str()).stats_file, "") << "no half of a path";
+    EXPECT_EQ(reports.size(), 1u);
+    EXPECT_STREQ(parse("stats_file=a,stats_file=").stats_file, "") << "an empty text takes it back";
 }
 
 TEST(Options, TheLastOfTwoWins) {
@@ -213,7 +208,7 @@ TEST(Options, TwoUnknownNamesAreTwoReports) {
 TEST(Options, ANameLikeNoneGetsTheListOfAll) {
     const std::string text = report_for("qqqqqqqqqq=1");
     EXPECT_FALSE(contains(text, "Did you mean")) << text;
-    for (const char* name : {"profilerate", "memory_limit", "hugepages", "http", "madvfree"}) {
+    for (const char* name : {"profilerate", "memory_limit", "hugepages", "madvfree"}) {
         EXPECT_TRUE(contains(text, name)) << name << " is missing in\n" << text;
     }
 }
@@ -248,7 +243,7 @@ TEST(Options, EveryOptionOfTheHeaderIsInTheTable) {
         parse((name + "=?").c_str());
         for (const auto& r : reports) EXPECT_FALSE(contains(r, "unknown name")) << r;
     }
-    EXPECT_EQ(fields, 15) << "the loop above no longer recognises the fields";
+    EXPECT_EQ(fields, 14) << "the loop above no longer recognises the fields";
 }
 
 // ---- The options of a process, each case in a process of its own.

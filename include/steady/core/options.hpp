@@ -62,15 +62,12 @@ struct debug_options {
     std::uint32_t guard_rate = 0;
 
     /// Fill objects with a pattern when they come and when they go, so that a read of
-    /// either shows.
+    /// either shows. Part of checked mode (check=1), which it switches on.
     bool junk = false;
 
     /// MADV_FREE in place of MADV_DONTNEED: cheaper, but the memory still counts
     /// as resident until the system needs it.
     bool madvfree = false;
-
-    /// host:port of the debug server; empty: none.
-    char http[64] = {};
 };
 
 /// Where mistakes in the text go: `warn` in a program, a list in a test.

@@ -90,6 +90,16 @@ void for_each_object(void (*visit)(void* context, const object_info& object),
 /// Empties caches, returns all free pages to the OS; returns the bytes released.
 std::size_t trim() noexcept;
 
+/// Limits on the memory of all steady heaps together, in bytes, 0 for none; they
+/// start as STEADY_DEBUG=memory_limit, hard_memory_limit say. Counted is the os
+/// ledger `ready`: what is resident or may become so by being touched.
+///
+/// soft  free pages are given back before new ones are taken above it
+/// hard  allocations that would need more fail: nullptr, std::bad_alloc
+///
+/// Threads  any.
+void set_memory_limit(std::size_t soft, std::size_t hard) noexcept;
+
 namespace detail {
 struct heap_instance;
 }

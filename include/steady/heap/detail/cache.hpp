@@ -135,6 +135,7 @@ public:
 
 private:
     void reopen() noexcept;
+    void restore_draw(unsigned c) noexcept;
     void drop_magazines(unsigned c) noexcept;
     void expose(span_class sclass, slot_pointer floor, slot_pointer top) noexcept;
     void swap_magazines(span_class sclass) noexcept;

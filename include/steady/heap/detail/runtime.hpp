@@ -72,6 +72,16 @@ void free_direct(heap_core& core, span* s, void* p) noexcept;
 /// whether any was emptied. Needs membarrier.
 bool empty_idle_caches(std::uint32_t idle_ticks, const thread_cache* except) noexcept;
 
+/// In bytes; 0: none.
+struct memory_limits {
+    std::atomic<std::size_t> soft{0}, hard{0};
+    void set(std::size_t s, std::size_t h) noexcept {
+        soft.store(s, std::memory_order_relaxed);
+        hard.store(h, std::memory_order_relaxed);
+    }
+};
+extern memory_limits limits;
+
 /// Releases free pages until the os ledger `ready` leaves room for `more` bytes
 /// under the memory limits. False: the hard limit forbids them.
 [[nodiscard]] bool make_room(bytes more) noexcept;
