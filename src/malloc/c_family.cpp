@@ -24,6 +24,7 @@
 #include <cstring>
 
 #include "family.hpp"
+#include "replaced.hpp"
 #include "steady/core/units.hpp"
 #include "steady/os/memory.hpp"
 
@@ -136,7 +137,7 @@ STEADY_MEMBER void* reallocarray(void* p, std::size_t count, std::size_t size) n
     std::size_t total;
     if (__builtin_mul_overflow(count, size, &total)) [[unlikely]]
         return sd::out_of_memory();
-    return sd::realloc_slow(p, total);
+    return sd::bound_realloc(p, total);
 }
 
 STEADY_MEMBER int posix_memalign(void** out, std::size_t alignment, std::size_t size) noexcept {
@@ -193,3 +194,9 @@ STEADY_MEMBER void free_aligned_sized(void* p, std::size_t alignment, std::size_
         return;
     sd::free_of_size_slow(p, size, alignment);
 }
+
+// Our own address of malloc, whatever the loader binds.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmissing-attributes"  // only the address is used
+#endif
+extern "C" [[gnu::visibility("hidden"), gnu::alias("malloc")]] void* steady_own_malloc(std::size_t);

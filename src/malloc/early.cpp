@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "family.hpp"
+#include "replaced.hpp"
 #include "statistics_text.hpp"
 #include "steady/heap/detail/front.hpp"
 
@@ -60,6 +61,7 @@ bool ready() noexcept {
     if (relocation_mark != early_block) return false;
     if (thread_data_mark != thread_data_filled) return false;
     small_limit = table_split + 1;
+    find_replaced_operators();
     // Registered before anybody else's, hence prepared last and resumed first:
     // other libraries' handlers may allocate. libc keeps room for the first 48
     // handlers, so this does not call back into malloc.

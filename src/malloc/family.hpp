@@ -60,12 +60,16 @@ STEADY_SLOW inline void* out_of_memory() noexcept {
     return p;
 }
 
-/// The fast half of malloc and operator new; nullptr sends the caller to its slow half.
-[[gnu::always_inline]] inline void* pop_small(std::size_t size) noexcept {
-    if (size >= small_limit) [[unlikely]]
+/// The fast half of malloc and operator new; nullptr sends the caller to its slow
+/// half. `limit` is small_limit or a variable that is equal to it or 0.
+[[gnu::always_inline]] inline void* pop_small(std::size_t size, const std::size_t& limit) noexcept {
+    if (size >= limit) [[unlikely]]
         return nullptr;
-    if (size > table_split) __builtin_unreachable();  // small_limit is 0 or table_split + 1
+    if (size > table_split) __builtin_unreachable();  // limit is 0 or table_split + 1
     return pop(span_classes.by_8[(size + 7) >> 3]);
+}
+[[gnu::always_inline]] inline void* pop_small(std::size_t size) noexcept {
+    return pop_small(size, small_limit);
 }
 
 /// The same for the sizes above the first table.

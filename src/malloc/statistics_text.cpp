@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "family.hpp"
+#include "replaced.hpp"
 #include "steady/core/fatal.hpp"
 #include "steady/heap/statistics.hpp"
 
@@ -47,6 +48,10 @@ bool write_statistics(int file, bool json) noexcept {
         .text(", process ")
         .number(static_cast<std::uint64_t>(getpid()))
         .text("\n");
+    if (!malloc_is_ours()) {
+        headline.text("  The program or a library before this one brings a malloc of its own;\n")
+            .text("  below are the few blocks that reached this heap.\n");
+    }
     const std::size_t length = write_statistics_text(now, buffer, sizeof buffer);
     return write_all(file, headline.c_str(), headline.length()) && write_all(file, buffer, length);
 }

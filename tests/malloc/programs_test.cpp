@@ -63,6 +63,25 @@ TEST(programs, a_plugin_with_its_own_cpp_runtime_gets_bad_alloc) {
     EXPECT_EQ(program.code, 0) << program.out << program.err << " signal " << program.signal;
 }
 
+TEST(programs, forms_of_new_and_delete_follow_those_the_program_replaced) {
+    for (const char* heap : {"", library.c_str()}) {
+        const ended_child program =
+            run({programs + "malloc_own_operators"}, {{"LD_PRELOAD", heap}});
+        EXPECT_EQ(program.out, "fine\n") << heap << program.err << " signal " << program.signal;
+    }
+}
+
+TEST(programs, a_program_with_its_own_malloc_works_and_its_statistics_say_so) {
+    for (const char* heap : {"", library.c_str()}) {
+        const ended_child program =
+            run({programs + "malloc_own_malloc"},
+                {{"LD_PRELOAD", heap}, {"STEADY_DEBUG", "stats_at_exit=1"}});
+        EXPECT_EQ(program.out, "fine\n") << heap << program.err << " signal " << program.signal;
+        const bool said = program.err.find("brings a malloc of its own") != std::string::npos;
+        EXPECT_EQ(said, *heap != '\0') << program.err;
+    }
+}
+
 TEST(programs, loading_and_unloading_plugins_works_with_every_peer_of_dlopen) {
     for (const char* now : {"", "1"}) {
         const ended_child program = preloaded(

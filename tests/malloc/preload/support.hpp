@@ -1,9 +1,9 @@
 // support.hpp - for tests that do not know whose malloc they run on.
 //
 // The programs in this folder link nothing of steady. ctest runs each of them
-// twice: with libsteady_malloc.so preloaded (malloc_steady.*), which tests the
-// library, and without (malloc_libc.*), which tests the tests: a body that fails
-// on glibc asks for something no program may rely on. Where the two may differ,
+// twice: with libsteady_malloc.so preloaded, which tests the library, and without
+// (libc.*), which tests the tests: a body that fails on glibc asks for something
+// no program may rely on. Where the two may differ,
 // the body says so with on_steady().
 #pragma once
 
