@@ -10,7 +10,6 @@
 #include "steady/heap/detail/sampler.hpp"
 #include "steady/heap/detail/span_store.hpp"
 #include "steady/os/metadata.hpp"
-#include "steady/os/numa.hpp"
 
 namespace steady {
 
@@ -201,15 +200,15 @@ void for_each_object(void (*visit)(void* context, const object_info& object),
     empty_idle_caches(0, current_cache);
     depots.trim(default_core, ~std::size_t{0}, true);
     const os::lock_guard guard(registry.lock);
-    const std::size_t pages = heap_map.pages_ready.load(std::memory_order_acquire);
-    for (std::size_t page = 0; page < pages;) {
-        const span* s = heap_map.span_of_page[page].load(std::memory_order_relaxed);
-        if (s == nullptr) {
-            ++page;
-            continue;
+    for (unsigned i = 0; i < store.node_count(); ++i) {
+        std::size_t page = store.node(i).first_page;
+        const std::size_t end = page + store.node(i).pages.high_water().count();
+        while (page < end) {
+            const span* s = heap_map.span_of_page[page].load(std::memory_order_relaxed);
+            if (s != nullptr && s->owner->is_default())
+                visit_span(*s, visit, context, &lies_in_a_cache);
+            page += s != nullptr ? s->page_count : 1;
         }
-        if (s->owner->is_default()) visit_span(*s, visit, context, &lies_in_a_cache);
-        page += s->page_count;
     }
     huge_blocks.for_each([&](huge_block& b) noexcept {
         if (static_cast<heap_core*>(b.owner)->is_default()) visit(context, describe_block(b));
@@ -225,7 +224,7 @@ heap::heap() noexcept : instance_(nullptr) {
                      sizeof(heap_instance));  // zeroed parts are empty parts
     instance_->core.centrals_ = instance_->centrals;
     instance_->core.nodes_ = 1;
-    instance_->node = os::current_node();
+    instance_->node = store.current_node();
     instance_->cache.begin(instance_->core, instance_->node,
                            reinterpret_cast<std::uintptr_t>(instance_));
     instance_->next = instances.first;

@@ -19,7 +19,6 @@
 #include "steady/heap/detail/sampler.hpp"
 #include "steady/heap/detail/scavenger.hpp"
 #include "steady/heap/detail/span_store.hpp"
-#include "steady/os/numa.hpp"
 
 namespace steady::detail {
 
@@ -190,7 +189,7 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
 
 void* allocate_large(std::size_t size, std::size_t alignment, bool noscan, bool* zeroed) noexcept {
     if (!open_heap()) return nullptr;
-    return allocate_large_for(default_core, os::current_node(), size, alignment, noscan, zeroed);
+    return allocate_large_for(default_core, store.current_node(), size, alignment, noscan, zeroed);
 }
 
 void free_large(span* s, void* p) noexcept {

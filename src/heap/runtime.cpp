@@ -17,7 +17,6 @@
 #include "steady/heap/detail/span_store.hpp"
 #include "steady/os/barrier.hpp"
 #include "steady/os/metadata.hpp"
-#include "steady/os/numa.hpp"
 #include "steady/os/thread.hpp"
 
 namespace steady::detail {
@@ -111,7 +110,7 @@ thread_cache* attach_thread() noexcept {
                 bytes{sizeof(thread_cache)}, alignof(bin) * 2, metadata_ledgers.caches));
             if (c == nullptr) return nullptr;
         }
-        c->begin(default_core, os::current_node(),
+        c->begin(default_core, store.current_node(),
                  os::now_ns() ^ reinterpret_cast<std::uintptr_t>(c));
         c->next = registry.first;
         if (registry.first != nullptr) registry.first->previous = c;
@@ -176,8 +175,8 @@ void* allocate_slow(std::size_t size, span_class sclass) noexcept {
     if (c == &empty_cache && (c = attach_thread()) == nullptr) {
         if (!open_heap()) return nullptr;
         if (checked_mode())
-            return checked::allocate(default_core, os::current_node(), sclass, size);
-        return allocate_direct(default_core, os::current_node(), sclass);
+            return checked::allocate(default_core, store.current_node(), sclass, size);
+        return allocate_direct(default_core, store.current_node(), sclass);
     }
     return c->allocate(sclass, size);
 }

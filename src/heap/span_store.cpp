@@ -23,6 +23,8 @@ constexpr std::uintptr_t area_hint =
     0x00c0'0000'0000;  // where Go puts its arenas: far from mmap's and brk's ground
 constexpr std::size_t arena_pages =
     8192;  // 64 MiB: tables are prepared for this many pages at a time
+// Slices begin at whole 64 KiB of both tables, so that nodes share no page of them.
+constexpr std::size_t slice_unit = 65536;
 
 // Instances know their spans, to give them all back at once; their lock is held.
 void join_owner(heap_core& core, span* s) noexcept {
@@ -50,9 +52,11 @@ result<void> span_store::open() noexcept {
     auto memory = os::area::open(nominal_size, smallest_size, area_hint, true, smallest_size);
     if (!memory) return memory.error();
     memory_ = *memory;
-    const unsigned nodes = os::node_count() > max_nodes ? max_nodes : os::node_count();
     const std::size_t total = memory_.size().count() >> page_shift;
-    pages_per_node_ = static_cast<std::uint32_t>(round_down(total / nodes, arena_pages));
+    // Address space that was cut short by a limit is not worth dividing.
+    const unsigned nodes = total / os::node_count() < slice_unit ? 1 : os::node_count();
+    pages_per_node_ =
+        static_cast<std::uint32_t>(nodes == 1 ? total : round_down(total / nodes, slice_unit));
 
     const std::size_t node_tables = page_heap::tables_size(pages{pages_per_node_}).count();
     auto tables = open_table(node_tables * nodes);
@@ -68,6 +72,11 @@ result<void> span_store::open() noexcept {
     heap_map.base = reinterpret_cast<std::uintptr_t>(memory_.base());
     heap_map.class_of_page = reinterpret_cast<std::atomic<std::uint8_t>*>(classes_.base());
     heap_map.span_of_page = reinterpret_cast<std::atomic<span*>*>(spans_.base());
+    if (nodes != 1) {  // A1
+        if (const auto done = classes_.prepare(bytes{}, classes_.size()); !done) return done;
+        if (const auto done = spans_.prepare(bytes{}, spans_.size()); !done) return done;
+        heap_map.pages_ready.store(std::size_t{pages_per_node_} * nodes, std::memory_order_release);
+    }
     for (unsigned i = 0; i < nodes; ++i) {
         nodes_[i].first_page = i * pages_per_node_;
         const auto opened =
@@ -80,26 +89,40 @@ result<void> span_store::open() noexcept {
 }
 
 // A1: the tables are readable for every page below pages_ready. With one node
-// that is a growing prefix; with several the slices lie far apart, so the whole
-// of both tables is prepared at once (only what is touched becomes resident).
+// that is a growing prefix. With several the slices lie far apart, so all of both
+// tables is readable from the start, and counts as used - as memory, for the
+// limits - only as far as each slice has grown.
 result<void> span_store::cover_tables(unsigned node) noexcept {
-    std::size_t ready = heap_map.pages_ready.load(std::memory_order_relaxed);
-    std::size_t needed = nodes_[node].pages.high_water().count();
-    const std::size_t total = std::size_t{pages_per_node_} * node_count_;
-    if (node_count_ != 1) needed = total;
-    if (needed <= ready) return {};
-    needed = round_up(needed, arena_pages);
-    const auto cover = [&](os::area& table, std::size_t entry) -> result<void> {
-        const std::size_t from = round_up(ready * entry, 65536);
-        const std::size_t to = round_up(needed * entry, 65536);
-        if (to <= from) return {};
-        if (const auto done = table.prepare(bytes{from}, bytes{to - from}); !done) return done;
-        os::use(table.base() + from, bytes{to - from});
-        return {};
+    node_pages& n = nodes_[node];
+    const std::size_t grown = n.pages.high_water().count();
+    if (grown <= n.covered) return {};
+    const std::size_t from_page = n.first_page + n.covered;
+    const std::size_t to_page = n.first_page + round_up(grown, arena_pages);
+    const auto from = [&](std::size_t entry) { return bytes{round_up(from_page * entry, 65536)}; };
+    const auto size = [&](std::size_t entry) {
+        return bytes{round_up(to_page * entry, 65536)} - from(entry);
     };
-    if (const auto done = cover(classes_, 1); !done) return done;
-    if (const auto done = cover(spans_, sizeof(span*)); !done) return done;
-    heap_map.pages_ready.store(needed, std::memory_order_release);
+    constexpr std::size_t entry = sizeof(span*);
+    const bool more_classes = size(1) != bytes{};  // an arena has 8 KiB of them
+    if (node_count_ == 1) {
+        if (more_classes) {
+            if (const auto done = classes_.prepare(from(1), size(1)); !done) return done;
+        }
+        if (const auto done = spans_.prepare(from(entry), size(entry)); !done) {
+            if (more_classes) static_cast<void>(classes_.unprepare(from(1), size(1), bytes{}));
+            return done;
+        }
+    }
+    if (more_classes) os::use(classes_.base() + from(1).count(), size(1));
+    os::use(spans_.base() + from(entry).count(), size(entry));
+    n.covered = to_page - n.first_page;
+    if (node_count_ == 1) {
+        heap_map.pages_ready.store(to_page, std::memory_order_release);
+        return {};
+    }
+    // A wish: without it pages come from the node that touches them first.
+    static_cast<void>(os::bind(memory_.base() + (from_page << page_shift),
+                               bytes{(to_page - from_page) << page_shift}, node));
     return {};
 }
 

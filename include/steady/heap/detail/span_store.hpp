@@ -25,6 +25,7 @@
 #include "steady/heap/detail/span.hpp"
 #include "steady/os/metadata.hpp"
 #include "steady/os/mutex.hpp"
+#include "steady/os/numa.hpp"
 
 namespace steady::detail {
 
@@ -32,6 +33,7 @@ namespace steady::detail {
 struct alignas(64) node_pages {
     os::mutex lock;
     std::uint32_t first_page{0};  // of the slice, in the address map
+    std::size_t covered{0};       // pages of the slice whose table entries are in use
     page_heap pages;
     os::fixed_pool<span_1> spans_1;
     os::fixed_pool<span_8> spans_8;
@@ -52,8 +54,6 @@ struct span_request {
     heap_core* owner{nullptr};
 };
 
-inline constexpr unsigned max_nodes = 16;
-
 class span_store {
 public:
     constexpr span_store() noexcept = default;
@@ -63,6 +63,10 @@ public:
     [[nodiscard]] bool is_open() const noexcept { return node_count_ != 0; }
     [[nodiscard]] unsigned node_count() const noexcept { return node_count_; }
     [[nodiscard]] node_pages& node(unsigned n) noexcept { return nodes_[n]; }
+    /// The one the calling thread should take pages from.
+    [[nodiscard]] unsigned current_node() const noexcept {
+        return node_count_ == 1 ? 0 : os::current_node();
+    }
 
     /// Makes a span. Its objects are all free (small) or all taken (the others).
     /// Cost: a page search, one table entry a page. Threads: any; takes `pages`.
@@ -107,7 +111,7 @@ private:
     os::area spans_;    // span_of_page
     unsigned node_count_ = 0;
     std::uint32_t pages_per_node_ = 0;
-    node_pages nodes_[max_nodes];
+    node_pages nodes_[os::node_limit];
 };
 
 /// What span records, thread caches, central lists and depots cost: each has its ledger.
