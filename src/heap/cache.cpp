@@ -325,7 +325,9 @@ void thread_cache::drain_closed() noexcept {
             return_objects(sclass, st.held_floor, top - 1);
             st.held_floor = top - 1;
         }
-        const slot_pointer freed = b.push.load(relaxed);  // this slot may be written any moment
+        // acquire; pairs with the release in deallocate(). The slot it names may be
+        // written any moment.
+        const slot_pointer freed = b.push.load(std::memory_order_acquire);
         if (freed > st.push_floor) {
             st.left += distance(st.push_floor, freed);
             return_objects(sclass, st.push_floor, freed);
@@ -367,6 +369,10 @@ void thread_cache::add_counts(class_counts* counts) noexcept {
 
 std::size_t thread_cache::cached_bytes() noexcept {
     const os::lock_guard guard(lock);
+    return cached_bytes_locked();
+}
+
+std::size_t thread_cache::cached_bytes_locked() const noexcept {
     std::size_t sum = 0;
     for (unsigned c = 0; c < span_class_count; ++c) {
         const bin_state& st = states_[c];
@@ -374,6 +380,14 @@ std::size_t thread_cache::cached_bytes() noexcept {
                                      distance(st.push_floor, bins[c].push.load(relaxed)));
     }
     return sum;
+}
+
+bool thread_cache::idle_for(std::uint32_t ticks) noexcept {
+    const os::lock_guard guard(lock);
+    const bool moved = slow_calls != seen_slow_calls;
+    seen_slow_calls = slow_calls;
+    idle_ticks = moved ? 0 : idle_ticks + 1;
+    return !closed && idle_ticks >= ticks && cached_bytes_locked() != 0;
 }
 
 bool thread_cache::holds(span_class sclass, const void* object) noexcept {

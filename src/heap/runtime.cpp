@@ -243,11 +243,7 @@ bool empty_idle_caches(std::uint32_t idle_ticks, const thread_cache* except) noe
     adopt_orphans();
     bool any = false;
     for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
-        const bool moved = c->slow_calls != c->seen_slow_calls;
-        c->seen_slow_calls = c->slow_calls;
-        c->idle_ticks = moved ? 0 : c->idle_ticks + 1;
-        if (c == except || c->closed || c->idle_ticks < idle_ticks || c->cached_bytes() == 0)
-            continue;
+        if (c == except || !c->idle_for(idle_ticks)) continue;
         c->close();
         any = true;
     }
@@ -284,6 +280,7 @@ void before_fork() noexcept {
     checked::before_fork();
     for (unsigned i = 0; i < (default_core.nodes_ + 1) * span_class_count; ++i)
         default_core.centrals_[i].lock.lock();
+    scavenger_before_fork();
     store.lock_all();
     huge_blocks.before_fork();
 }
@@ -292,6 +289,7 @@ void after_fork_in_parent() noexcept {
     if (opened.load(std::memory_order_relaxed)) {
         huge_blocks.after_fork_in_parent();
         store.unlock_all();
+        scavenger_after_fork();
         for (unsigned i = (default_core.nodes_ + 1) * span_class_count; i-- > 0;)
             default_core.centrals_[i].lock.unlock();
         checked::after_fork();

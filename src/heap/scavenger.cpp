@@ -35,6 +35,7 @@ struct counters {
 };
 constinit counters done;
 constinit os::background_thread thread;
+constinit os::mutex releasing;              // held while candidates are in flight
 constinit std::atomic<bool> wanted{false};  // a thread is running or being started
 
 std::size_t idle_bytes() noexcept {
@@ -169,6 +170,7 @@ std::size_t release_free_pages(std::size_t bytes_wanted, bool force, bool backgr
     for (unsigned i = 0; i < store.node_count() && released < bytes_wanted; ++i) {
         node_pages& n = store.node(i);
         while (released < bytes_wanted) {
+            const os::lock_guard in_flight(releasing);
             page_heap::scavenge_candidate candidate{};
             const std::size_t wanted_pages =
                 (bytes_wanted - released + page_size.count() - 1) >> page_shift;
@@ -197,6 +199,13 @@ std::size_t release_free_pages(std::size_t bytes_wanted, bool force, bool backgr
 scavenger_statistics read_scavenger_statistics() noexcept {
     return {done.released_bytes.load(relaxed), done.work_ns.load(relaxed), done.ticks.load(relaxed),
             done.starts.load(relaxed), wanted.load(relaxed)};
+}
+
+void scavenger_before_fork() noexcept {
+    releasing.lock();
+}
+void scavenger_after_fork() noexcept {
+    releasing.unlock();
 }
 
 void scavenger_forget_after_fork() noexcept {

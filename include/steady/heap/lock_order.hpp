@@ -7,13 +7,14 @@
 //   4  cache         one thread cache: its owner's slow path, or whoever empties it
 //   5  quarantine    freed objects waiting in checked mode
 //   6  central       one span class of one heap
-//   7  pages         one node's page heap, its span records, the address map
-//   8  huge          the huge blocks
-//   9  metadata      bump allocation of records
+//   7  releasing     free pages on their way to the system
+//   8  pages         one node's page heap, its span records, the address map
+//   9  huge          the huge blocks
+//   10 metadata      bump allocation of records
 //
 // fork() takes them all in this order, but for `metadata`, whose callers hold
 // one of the others. The depot and the magazine stacks have no lock. Hooks are
-// announced with locks 4..9 held at most, so a listener must not allocate.
+// announced with locks 4..10 held at most, so a listener must not allocate.
 #pragma once
 
 namespace steady::detail {
@@ -25,6 +26,7 @@ enum class lock_rank : unsigned char {
     cache,
     quarantine,
     central,
+    releasing,
     pages,
     huge,
     metadata

@@ -113,6 +113,10 @@ public:
     void close() noexcept;
     void drain_closed() noexcept;
 
+    /// One tick of the scavenger: whether the cache holds objects and its owner made
+    /// no slow call for `ticks` ticks.
+    [[nodiscard]] bool idle_for(std::uint32_t ticks) noexcept;
+
     /// Adds this cache's exact counts to counts[span_class_count].
     void add_counts(class_counts* counts) noexcept;
     /// Objects' bytes lying in the magazines now.
@@ -135,6 +139,7 @@ public:
 
 private:
     void reopen() noexcept;
+    [[nodiscard]] std::size_t cached_bytes_locked() const noexcept;
     void restore_draw(unsigned c) noexcept;
     void drop_magazines(unsigned c) noexcept;
     void expose(span_class sclass, slot_pointer floor, slot_pointer top) noexcept;

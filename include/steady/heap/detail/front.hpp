@@ -85,7 +85,9 @@ inline void deallocate(void* p) noexcept {
         const slot_pointer top = b.push.load(std::memory_order_relaxed);
         if (top < b.push_end.load(std::memory_order_relaxed)) [[likely]] {
             top->store(p, std::memory_order_relaxed);
-            b.push.store(top + 1, std::memory_order_relaxed);
+            // release; pairs with the acquire in drain_closed: a thief that sees the
+            // object also sees everything its last owner did with it.
+            b.push.store(top + 1, std::memory_order_release);
             return;
         }
     }

@@ -59,6 +59,9 @@ struct scavenger_statistics {
 };
 [[nodiscard]] scavenger_statistics read_scavenger_statistics() noexcept;
 
+/// No page is between the heap and the system while a fork is under way.
+void scavenger_before_fork() noexcept;
+void scavenger_after_fork() noexcept;
 void scavenger_forget_after_fork() noexcept;
 
 }  // namespace steady::detail
