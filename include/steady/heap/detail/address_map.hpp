@@ -30,14 +30,15 @@
 namespace steady::detail {
 
 struct address_map {
-    std::uintptr_t base = 0;
+    // Atomic, because free(nullptr) reads it in a thread that knows nothing of the heap.
+    std::atomic<std::uintptr_t> base{0};
     std::atomic<std::size_t> pages_ready{
         0};  // 0 until the heap opens: then every address is foreign
     std::atomic<std::uint8_t>* class_of_page = nullptr;
     std::atomic<span*>* span_of_page = nullptr;
 
     [[nodiscard]] std::size_t page_of(std::uintptr_t address) const noexcept {
-        return (address - base) >> page_shift;
+        return (address - base.load(std::memory_order_relaxed)) >> page_shift;
     }
 
     /// The span that holds `p`, or nullptr when no span of ours does.
