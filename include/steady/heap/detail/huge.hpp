@@ -176,6 +176,11 @@ public:
 
     [[nodiscard]] huge_counters counters() noexcept;
 
+    /// counters().idle without the lock.
+    [[nodiscard]] bytes idle() const noexcept {
+        return bytes{idle_.load(std::memory_order_relaxed)};
+    }
+
     /// The addresses all blocks lie in; closed before the first block.
     [[nodiscard]] const os::area& area() const noexcept { return area_; }
 
