@@ -54,8 +54,6 @@ struct span_request {
     heap_core* owner{nullptr};
 };
 
-inline constexpr unsigned max_nodes = 16;
-
 class span_store {
 public:
     constexpr span_store() noexcept = default;
