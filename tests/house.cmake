@@ -13,7 +13,7 @@ foreach(header IN LISTS headers)
   add_test(NAME header_alone.${header}
     COMMAND ${CMAKE_CXX_COMPILER} -std=c++20 -Wall -Wextra -Werror -fsyntax-only
             -I ${PROJECT_SOURCE_DIR}/include -include ${header} -include ${header} -x c++ /dev/null)
-  set_tests_properties(header_alone.${header} PROPERTIES LABELS house)
+  set_tests_properties(header_alone.${header} PROPERTIES LABELS "house;headers")
 endforeach()
 
 # ---- Includes go down the stairs only.
