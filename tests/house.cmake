@@ -21,6 +21,11 @@ add_test(NAME includes_go_down_the_stairs_only
   COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/house/stairs.cmake)
 set_tests_properties(includes_go_down_the_stairs_only PROPERTIES LABELS house)
 
+# ---- Pages link to pages that exist.
+add_test(NAME links_between_pages_lead_somewhere
+  COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/house/links.cmake)
+set_tests_properties(links_between_pages_lead_somewhere PROPERTIES LABELS house)
+
 # ---- The guide names every option of STEADY_DEBUG.
 add_test(NAME guide_names_every_debug_option
   COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${CMAKE_CURRENT_SOURCE_DIR}/house/options_page.cmake)
