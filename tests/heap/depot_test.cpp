@@ -190,6 +190,7 @@ TEST(DefaultDepots, CarryObjectsFromAThreadThatFreesToOneThatAllocates) {
 }
 
 TEST(DefaultDepots, EmptyMagazinesGoBackWhenNobodyNeedsThem) {
+    ASSERT_TRUE(detail::open_heap());
     std::vector<magazine*> many;
     for (int i = 0; i < 200; ++i) many.push_back(detail::get_empty_magazine());
     const std::size_t in_use = detail::store.in_use_pages();

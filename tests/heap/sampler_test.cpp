@@ -277,7 +277,9 @@ TEST(Sampler, ASampledObjectIsAnObjectLikeAnyOther) {
                 std::memset(p, 7, size);
                 p = static_cast<char*>(steady::reallocate(p, size * 2));
                 for (std::size_t i = 0; i < size; ++i) ASSERT_EQ(p[i], 7);
-                EXPECT_FALSE(steady::grow_in_place(p, 32'000'000));
+                if (size * 2 <= 32'768) {
+                    EXPECT_FALSE(steady::grow_in_place(p, 40'000)) << "a class is what it is";
+                }
                 steady::deallocate(p);
             }
         }
