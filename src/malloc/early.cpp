@@ -19,12 +19,12 @@ namespace {
 
 constinit std::size_t early_used = 0;
 
-// Reads as the address of the early block once the loader has relocated us;
-// before, as an offset or 0. Volatile: the compiler knows the answer too well.
-constinit char* const volatile relocation_mark = early_block;
-
-// Reads as itself once the loader has filled the thread's copy of our data.
+// Reads as itself once the loader has relocated us and filled the thread's copy of
+// our data. Before, its offset reads 0, and at offset 0 from the thread pointer
+// there is an address, which is even; or it reads as memory that is still zero.
 constexpr std::uint32_t thread_data_filled = 0x57ead1;
+static_assert(thread_data_filled % 2 == 1,
+              "no address of the thread's control block looks like it");
 constinit thread_local volatile std::uint32_t thread_data_mark = thread_data_filled;
 
 struct early_header {
@@ -58,7 +58,6 @@ void resume_child() noexcept {
 bool ready() noexcept {
     if (small_limit != 0) [[likely]]
         return true;
-    if (relocation_mark != early_block) return false;
     if (thread_data_mark != thread_data_filled) return false;
     small_limit = table_split + 1;
     find_replaced_operators();

@@ -16,13 +16,14 @@
 // size is small and every call takes the slow path, which looks here.
 //
 // Invariants
-//   B1  Nothing called before ready() reads an absolute pointer, a thread-local
-//       variable, or a function of another library.
+//   B1  Nothing called before ready() reads an absolute pointer, calls a function of
+//       another library, or uses a thread-local variable, but for the mark by which
+//       ready() knows.
 //   B2  Early memory is never reused, so freeing it is nothing.
 //
 // Cost    64 KiB of address space, and a page of memory for each 4 KiB used.
 // Tried   jemalloc 5.3.0, mimalloc 2.0.9 and gperftools 2.10 in the same place:
-//         all three crash (tests/malloc/programs/early_main.c).
+//         all three crash (tests/malloc/early).
 #pragma once
 
 #include <cstddef>
@@ -43,7 +44,7 @@ inline constexpr std::size_t early_capacity = std::size_t{64} << 10;
 extern STEADY_HIDDEN char early_block[early_capacity];
 
 /// True when the heap may be used; the first success opens the fast paths and
-/// registers the fork handlers. Cost: two loads and a comparison until then.
+/// registers the fork handlers. Cost: one load and a comparison.
 [[nodiscard]] bool ready() noexcept;
 
 /// Memory from the early block, zeroed; nullptr when it is used up.

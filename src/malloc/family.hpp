@@ -42,6 +42,9 @@ inline constexpr std::size_t largest_object = PTRDIFF_MAX;
 /// A program's addresses have 47 or 48 bits, so only address 0 has a larger alignment.
 inline constexpr std::size_t largest_alignment = std::size_t{1} << 46;
 
+// Found without the table of addresses, which free may not read before relocation (B1).
+extern STEADY_HIDDEN address_map heap_map;
+
 /// Ends a C member that could not allocate. Returns nullptr.
 STEADY_SLOW inline void* out_of_memory() noexcept {
     if (small_limit != 0) errno = ENOMEM;  // before ready, errno cannot be found (B1)

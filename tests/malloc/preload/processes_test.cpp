@@ -85,6 +85,35 @@ TEST(processes, a_child_of_a_busy_process_can_use_the_heap_and_free_what_it_inhe
     for (void* p : inherited) put(p);
 }
 
+TEST(processes, a_child_can_ask_and_start_threads_when_others_were_asking) {
+    // Statistics and trimming hold the heap's locks longest, so that a fork finds
+    // them taken more often than not.
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+        threads.emplace_back([&stop, i] {
+            while (!stop) {
+                put(get(i % 2 == 0 ? 20'000'000 : 50'000));
+                if (mallinfo2().arena == 0) return;
+                if (i == 3) malloc_trim(0);
+            }
+        });
+    }
+    for (unsigned round = 0; round < 40; ++round) {
+        ASSERT_EQ(in_child(
+                      [round] {
+                          const bool asked = mallinfo2().arena != 0;
+                          put(get(20'000'000));
+                          std::thread([] { put(get(50'000)); }).join();
+                          return asked ? use_malloc(round) : 2;
+                      },
+                      20),
+                  0);
+    }
+    stop = true;
+    for (auto& t : threads) t.join();
+}
+
 TEST(processes, a_child_can_start_threads_and_fork_again) {
     std::thread([] { ASSERT_EQ(use_malloc(1), 0); }).join();
     EXPECT_EQ(

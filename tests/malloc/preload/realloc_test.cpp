@@ -8,11 +8,10 @@
 namespace {
 
 TEST(realloc, grows_and_shrinks_through_every_boundary_and_keeps_the_bytes) {
-    const std::size_t sizes[] = {1,         8,         9,       16,      24,
-                                 100,       1000,      1024,    1025,    4000,
-                                 8192,      10'000,    32'768,  32'769,  70'000,
-                                 500'000,   2 << 20,   3 << 20, 4 << 20, (4 << 20) + 1,
-                                 9'000'000};
+    const std::size_t sizes[] = {
+        1,      8,       9,       16,      24,      100,           1000,
+        1024,   1025,    4000,    8192,    10'000,  32'768,        32'769,
+        70'000, 500'000, 2 << 20, 3 << 20, 4 << 20, (4 << 20) + 1, 9'000'000};
     for (std::size_t from : sizes) {
         for (std::size_t to : sizes) {
             void* p = get(from);
