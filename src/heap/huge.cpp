@@ -1,10 +1,10 @@
-// huge.cpp - taking, growing and freeing huge blocks. How idle pages go back to the
-// system is in huge_release.cpp, the pictures and invariants are in the header.
+// huge.cpp - opening the area, taking huge blocks and freeing them. Growing is in
+// huge_growth.cpp, how idle pages go back to the system in huge_release.cpp; the
+// pictures and invariants are in the header.
 //
-// The one hard function is extend(): it alone makes memory usable, in this order, so
-// that a failure at any point leaves a block that is merely prepared a little further:
-//
-//   prepare (may fail) -> huge page hint -> Ready -> names in the table -> size (caller)
+//   allocate -> a cached block that is close in size --------------------> extend -> live
+//            -> or a record, and a slot: roomiest order first, tighter ones if need be
+//            -> or give idle pages back and try again, until nothing is idle
 #include "steady/heap/detail/huge.hpp"
 
 #include "steady/core/check.hpp"
@@ -21,9 +21,6 @@ constinit ledger huge_records{"heap.huge_records"};
 
 namespace {
 
-constexpr std::size_t huge_page = os::step.count();
-constexpr std::size_t huge_pages_from = (16_MiB).count();
-
 // A slot is at most this part of the area, unless the block needs more: in a small area
 // (a limited address space) the first block must not take everything.
 constexpr unsigned share_shift = 4;
@@ -31,10 +28,6 @@ constexpr unsigned share_shift = 4;
 // A block is a mapping for its huge pages, one for its tail, one for what was moved
 // here, and one for the gap behind it.
 constexpr std::size_t mappings_per_block = 4;
-
-std::size_t whole_os_pages(bytes size) noexcept {
-    return round_up(std::max(size.count(), std::size_t{1}), os::os_page().count());
-}
 
 // Slots lie at multiples of a granule; whoever wants more may have to skip as much.
 std::size_t padding_for(std::size_t alignment) noexcept {
@@ -233,198 +226,6 @@ result<void> huge_heap::settle_in(huge_block* block, std::size_t granule, unsign
     block->ready = block->prepared = block->dirty = block->huge_end = 0;
     block->growths = 0;
     return prepare_to(block, std::max(need, huge_target(block, need)));
-}
-
-// ---- growing and shrinking
-
-result<void> huge_heap::grow(huge_block* block, bytes size) noexcept {
-    const std::size_t need = whole_os_pages(size);
-    for (;;) {
-        mutex_.lock();
-        const result<void> grown = need < size.count()
-                                       ? error{errc::invalid_argument, 0, "growing a huge block"}
-                                       : grow_locked(block, need);
-        mutex_.unlock();
-        if (grown || grown.error().code == errc::occupied || !release_one()) return grown;
-    }
-}
-
-result<void> huge_heap::grow_locked(huge_block* block, std::size_t need) noexcept {
-    if (need <= block->size.load(std::memory_order_relaxed)) return {};
-    if (need > block->slot_size) {
-        return error{errc::occupied, 0, "growing a huge block beyond its slot"};
-    }
-    wait_for_release(block, need);
-    if (block->growths < 255) ++block->growths;
-    const std::size_t ahead = std::clamp(need / 8, (2_MiB).count(), (64_MiB).count());
-    if (const result<void> done = extend(block, need, ahead); !done) return done;
-    set_size(block, need);
-    return {};
-}
-
-result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexcept {
-    if (whole_os_pages(size) < size.count()) {
-        return error{errc::invalid_argument, 0, "moving a huge block"};
-    }
-    const std::size_t need =
-        std::max(whole_os_pages(size), block->size.load(std::memory_order_relaxed));
-    huge_block* twin = nullptr;
-    for (;;) {
-        mutex_.lock();
-        wait_for_release(block, ~std::size_t{0});
-        const result<huge_block*> made = make(std::max(need, block->ready), 1);
-        if (made) {
-            twin = *made;
-            break;
-        }
-        mutex_.unlock();
-        if (!release_one()) return made;
-    }
-    leave_idle_list(block);  // nobody may decommit what is moving
-    in_transit_.push_back(twin);
-    std::byte* const from = block->base.load(std::memory_order_relaxed);
-    std::byte* const to = twin->base.load(std::memory_order_relaxed);
-    const std::size_t moving = block->ready;
-    mutex_.unlock();
-
-    const result<void> moved = os::move(from, to, bytes{moving});
-
-    mutex_.lock();
-    in_transit_.remove(twin);
-    if (moved) {
-        // The two records change places: whoever knows the block keeps its record.
-        block->base.store(to, std::memory_order_relaxed);
-        twin->base.store(from, std::memory_order_relaxed);
-        std::swap(block->slot_size, twin->slot_size);
-        std::swap(block->granule, twin->granule);
-        std::swap(block->order, twin->order);
-        std::swap(block->prepared, twin->prepared);
-        if (block->growths < 255) ++block->growths;
-        publish(block, 0, block->size.load(std::memory_order_relaxed));
-        static_cast<void>(extend(block, need, 0));  // make() has prepared this much
-        set_size(block, need);
-    } else {
-        set_size(block, block->size.load(std::memory_order_relaxed));
-    }
-    twin->is = huge_block::state::retired;
-    mutex_.unlock();
-    static_cast<void>(retire(twin));  // if the system refuses, scavenge() tries again
-    if (!moved) return moved.error();
-    return block;
-}
-
-void huge_heap::shrink(huge_block* block, bytes size) noexcept {
-    const std::size_t need = whole_os_pages(size);
-    {
-        os::lock_guard hold(mutex_);
-        if (need >= block->size.load(std::memory_order_relaxed)) return;
-        set_size(block, need);
-    }
-    relieve();
-}
-
-// ---- the steps of extend()
-
-result<void> huge_heap::prepare_to(huge_block* block, std::size_t end) noexcept {
-    const result<void> done =
-        area_.prepare(offset_of(block) + bytes{block->prepared}, bytes{end - block->prepared});
-    if (!done) return done;
-    // Where the system gives huge pages to everybody, the end of a block must refuse them.
-    if (huge_pages_ == debug_options::huge_page_policy::adaptive) {
-        static_cast<void>(
-            os::hint_no_huge(block->base.load(std::memory_order_relaxed) + block->prepared,
-                             bytes{end - block->prepared}));
-    }
-    prepared_ += end - block->prepared;
-    block->prepared = end;
-    return {};
-}
-
-result<void> huge_heap::extend(huge_block* block, std::size_t size, std::size_t ahead) noexcept {
-    const std::size_t wanted = std::max(size, huge_target(block, size));
-    if (wanted > block->prepared) {
-        // Less is enough when the system is short of promises or mappings.
-        const std::size_t most =
-            ahead == 0 ? wanted : std::min(round_up(size + ahead, huge_page), block->slot_size);
-        result<void> done = prepare_to(block, std::max(most, wanted));
-        if (!done && size > block->prepared) done = prepare_to(block, size);
-        if (!done && size > block->prepared) return done;
-    }
-    update_huge_pages(block, size);
-    if (size > block->ready) {
-        os::use(block->base.load(std::memory_order_relaxed) + block->ready,
-                bytes{size - block->ready});
-        idle_.fetch_add(size - block->ready, std::memory_order_relaxed);  // until set_size()
-        block->ready = size;
-    }
-    publish(block, block->size.load(std::memory_order_relaxed), size);
-    return {};
-}
-
-std::size_t huge_heap::huge_target(const huge_block* block, std::size_t size) const noexcept {
-    using policy = debug_options::huge_page_policy;
-    const std::size_t whole = round_down(size, huge_page), rounded = round_up(size, huge_page);
-    if (huge_pages_ == policy::off) return 0;
-    if (huge_pages_ == policy::adaptive) {
-        if (size < huge_pages_from) return 0;
-        constexpr unsigned grows_on = 4;
-        const std::size_t tolerated = block->growths >= grows_on ? size / 16 : size / 64;
-        if (rounded - size > tolerated) return whole;
-    }
-    return std::min(rounded, round_down(block->slot_size, huge_page));
-}
-
-void huge_heap::update_huge_pages(huge_block* block, std::size_t size) noexcept {
-    using policy = debug_options::huge_page_policy;
-    if (huge_pages_ == policy::off) return;
-    std::byte* const base = block->base.load(std::memory_order_relaxed);
-    const std::size_t target =
-        std::min(huge_target(block, size), round_down(block->prepared, huge_page));
-    // Granted when the block was larger, and not resident any more: the next touch
-    // there would bring 2 MiB for a byte.
-    const std::size_t keep = std::max(target, round_up(block->ready, huge_page));
-    if (block->huge_end > keep) {
-        static_cast<void>(os::hint_no_huge(base + keep, bytes{block->huge_end - keep}));
-        block->huge_end = keep;
-    }
-    if (target > block->huge_end) {
-        static_cast<void>(os::hint_huge(base + block->huge_end, bytes{target - block->huge_end}));
-        block->huge_end = target;
-    }
-}
-
-void huge_heap::publish(huge_block* block, std::size_t from, std::size_t to) noexcept {
-    const std::size_t start = offset_of(block).count();
-    const std::size_t last = (start + to - 1) >> huge_slots::granule_shift;
-    for (std::size_t g = (start + from) >> huge_slots::granule_shift; g <= last; ++g) {
-        // release; pairs with the acquire in find(). Written only when it changes, for
-        // a block that grows by pages asks here every time.
-        if (table_[g].load(std::memory_order_relaxed) != block)
-            table_[g].store(block, std::memory_order_release);
-    }
-}
-
-/// The last step of every change: size, counters (HB4) and the idle list follow it.
-void huge_heap::set_size(huge_block* block, std::size_t size) noexcept {
-    const std::size_t before = block->size.load(std::memory_order_relaxed);
-    in_use_ += size - before;  // may wrap, as it should
-    idle_.fetch_add(before - size, std::memory_order_relaxed);
-    block->size.store(size, std::memory_order_relaxed);
-    if (block->ready > block->release_floor()) {
-        if (size < before || !block->in_idle_list) become_idle(block);
-    } else {
-        leave_idle_list(block);
-    }
-}
-
-/// Returns when nobody decommits [block->ready, size) (HB5). Drops the lock to wait.
-void huge_heap::wait_for_release(const huge_block* block, std::size_t size) noexcept {
-    while (block->releasing && size > block->ready) {
-        mutex_.unlock();
-        release_.lock();  // whoever decommits holds it
-        release_.unlock();
-        mutex_.lock();
-    }
 }
 
 }  // namespace steady::detail

@@ -1,5 +1,5 @@
 // huge_check.cpp - adds up the huge blocks and compares with what the counters say.
-// Tests call it after every operation; audit and STEADY_CHECK=3 call it too.
+// Tests call it after every few operations, audit whenever somebody asks.
 #include "steady/heap/detail/huge.hpp"
 
 namespace steady::detail {

@@ -207,23 +207,30 @@ public:
     void after_fork_in_child() noexcept;
 
 private:
+    /// What a request becomes; less than the request when it overflows.
+    [[nodiscard]] static std::size_t whole_os_pages(bytes size) noexcept {
+        return round_up(size.count() == 0 ? 1 : size.count(), os::os_page().count());
+    }
+
     // huge.cpp
     result<void> open() noexcept;
     result<huge_block*> allocate_locked(std::size_t need, std::size_t alignment, bool& zeroed,
                                         void* owner) noexcept;
-    result<void> grow_locked(huge_block* block, std::size_t need) noexcept;
     result<huge_block*> make(std::size_t need, std::size_t alignment) noexcept;
     [[nodiscard]] std::size_t room_for(std::size_t need) const noexcept;
     result<void> take_slot(huge_block* block, std::size_t need, std::size_t alignment) noexcept;
     result<void> settle_in(huge_block* block, std::size_t granule, unsigned order, std::size_t need,
                            std::size_t alignment) noexcept;
+    void free_locked(huge_block* block) noexcept;
+
+    // huge_growth.cpp
+    result<void> grow_locked(huge_block* block, std::size_t need) noexcept;
     result<void> prepare_to(huge_block* block, std::size_t end) noexcept;
     result<void> extend(huge_block* block, std::size_t size, std::size_t ahead) noexcept;
     void update_huge_pages(huge_block* block, std::size_t size) noexcept;
     [[nodiscard]] std::size_t huge_target(const huge_block* block, std::size_t size) const noexcept;
     void publish(huge_block* block, std::size_t from, std::size_t to) noexcept;
     void set_size(huge_block* block, std::size_t size) noexcept;
-    void free_locked(huge_block* block) noexcept;
     void wait_for_release(const huge_block* block, std::size_t size) noexcept;
 
     // huge_release.cpp
