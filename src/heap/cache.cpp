@@ -99,40 +99,61 @@ void* thread_cache::sample(span_class sclass, std::size_t size) noexcept {
 
 // A magazine worth a trip: the thread's own freed objects if they are half a
 // magazine, else a full one from the depot, else new objects beside the few freed
-// ones, and only then those few. Swapping for any number would make a thread that
-// allocates more than it frees come back after every handful.
+// ones. Swapping for any number would make a thread that allocates more than it
+// frees come back after every handful.
+//
+// What comes in and what is freed already must fit the push magazine together.
+// Otherwise a thread that frees all it allocates overflows it each time around,
+// and sends away a magazine that it fetches again at once.
 bool thread_cache::refill(span_class sclass) noexcept {
-    bin& b = bins[sclass];
     bin_state& st = states_[sclass];
     st.capacity = grown(st.capacity, sclass);
-    const std::size_t freed = distance(st.push_floor, b.push.load(relaxed));
-    if (freed >= (st.capacity + 1) / 2) {
+    const auto freed = [&] { return distance(st.push_floor, bins[sclass].push.load(relaxed)); };
+    const bool from_depot = use_depot && depots.has_any(node, sclass);
+    const std::size_t incoming = from_depot ? magazine_limit(sclass) : 0;
+    if (freed() >= (st.capacity + 1) / 2 ||
+        (freed() != 0 && freed() + incoming > push_slots(st.capacity))) {
         swap_magazines(sclass);
         return true;
     }
-    if (use_depot) {
-        if (magazine* full = depots.take(node, sclass)) {
-            if (st.pop_magazine != nullptr) put_empty_magazine(st.pop_magazine);
-            st.pop_magazine = full;
-            st.entered += full->count;
-            st.capacity = magazine_limit(sclass);
-            expose(sclass, full->slots, full->slots + full->count);
-            return true;
-        }
-    }
-    if (use_depot && store.needs_fresh_pages(node, class_pages[sclass >> 1])) {
+    if (from_depot && exchange_with_depot(sclass)) return true;
+    if (fill_from_central(sclass)) return true;
+    if (freed() == 0) return false;
+    swap_magazines(sclass);
+    return true;
+}
+
+bool thread_cache::exchange_with_depot(span_class sclass) noexcept {
+    bin_state& st = states_[sclass];
+    magazine* full = depots.take(node, sclass);
+    if (full == nullptr) return false;
+    if (st.pop_magazine != nullptr) put_empty_magazine(st.pop_magazine);
+    st.pop_magazine = full;
+    st.entered += full->count;
+    st.capacity = magazine_limit(sclass);
+    expose(sclass, full->slots, full->slots + full->count);
+    return true;
+}
+
+bool thread_cache::fill_from_central(span_class sclass) noexcept {
+    bin_state& st = states_[sclass];
+    if (st.pop_magazine == nullptr && (st.pop_magazine = get_empty_magazine()) == nullptr)
+        return false;
+    const std::size_t freed = distance(st.push_floor, bins[sclass].push.load(relaxed));
+    const std::size_t room = push_slots(st.capacity) - freed;
+    const std::size_t wanted = st.capacity < room ? st.capacity : room;
+    const slot_pointer top = st.pop_magazine->slots + wanted;
+    // Fresh pages are the last resort: first what lies free in other classes.
+    const bool fresh = use_depot && store.needs_fresh_pages(node, class_pages[sclass >> 1]);
+    std::size_t got = core->take(node, sclass, top, wanted, !fresh);
+    if (got == 0 && fresh) {
         depots.relieve(*core);
         return_large_objects();
+        got = core->take(node, sclass, top, wanted);
     }
-    std::size_t got = 0;
-    if (st.pop_magazine != nullptr || (st.pop_magazine = get_empty_magazine()) != nullptr) {
-        const slot_pointer top = st.pop_magazine->slots + st.capacity;
-        got = core->take(node, sclass, top, st.capacity);
-        st.entered += got;
-        if (got != 0) expose(sclass, top - got, top);
-    }
-    if (got == 0 && freed != 0) swap_magazines(sclass);
-    return got != 0 || freed != 0;
+    st.entered += got;
+    if (got != 0) expose(sclass, top - got, top);
+    return got != 0;
 }
 
 void* thread_cache::allocate(span_class sclass, std::size_t size) noexcept {
@@ -229,10 +250,10 @@ void thread_cache::free(span_class sclass, void* object) noexcept {
     b.push.store(top + 1, relaxed);
 }
 
-// Freed objects of 1 KiB and more: a span holds few of them, so that giving them
+// Freed objects of 2 KiB and more: a span holds few of them, so that giving them
 // back is likely to free pages for the class that is about to ask the OS for some.
 void thread_cache::return_large_objects() noexcept {
-    for (unsigned c = 2 * size_class_of(1024); c < span_class_count; ++c) {
+    for (unsigned c = 2 * size_class_of(2048); c < span_class_count; ++c) {
         bin_state& st = states_[c];
         bin& b = bins[c];
         const slot_pointer top = b.push.load(relaxed);

@@ -54,20 +54,20 @@ std::size_t take_from(span* s, slot* end, std::size_t want) noexcept {
 
 }  // namespace
 
-std::size_t heap_core::take(unsigned node, span_class sclass, slot* end,
-                            std::size_t want) noexcept {
+std::size_t heap_core::take(unsigned node, span_class sclass, slot* end, std::size_t want,
+                            bool may_grow) noexcept {
     central_list& list = central(nodes_ == 1 ? 0 : node, sclass);
     const os::lock_guard guard(list.lock);
-    return take_locked(list, node, sclass, end, want);
+    return take_locked(list, node, sclass, end, want, may_grow);
 }
 
 std::size_t heap_core::take_locked(central_list& list, unsigned node, span_class sclass, slot* end,
-                                   std::size_t want) noexcept {
+                                   std::size_t want, bool may_grow) noexcept {
     std::size_t taken = 0;
     while (taken < want) {
         span* s = list.first;
         if (s == nullptr) {
-            if (taken != 0) break;  // a short magazine is better than a new span
+            if (taken != 0 || !may_grow) break;  // a short magazine is better than a new span
             const unsigned size_class = sclass >> 1;
             const auto made = store.make(node, {.sclass = sclass,
                                                 .kind = span_kind::small,

@@ -145,6 +145,8 @@ private:
     void expose(span_class sclass, slot_pointer floor, slot_pointer top) noexcept;
     void swap_magazines(span_class sclass) noexcept;
     [[nodiscard]] bool refill(span_class sclass) noexcept;
+    [[nodiscard]] bool exchange_with_depot(span_class sclass) noexcept;
+    [[nodiscard]] bool fill_from_central(span_class sclass) noexcept;
     void send_push_magazine(span_class sclass) noexcept;
     void put_one(span_class sclass, void* object) noexcept;
     void return_large_objects() noexcept;

@@ -56,9 +56,10 @@ public:
     /// Takes up to `want` objects of `sclass` and returns how many; 0 means that the
     /// OS refused memory or a limit was reached. They fill slots downwards from
     /// `end`, in ascending order of address within each span, so that whoever pops
-    /// from the top walks up through memory.
+    /// from the top walks up through memory. Without `may_grow` only existing spans.
     /// Cost: O(want) and, rarely, a new span. Threads: any; takes `central`.
-    std::size_t take(unsigned node, span_class sclass, slot* end, std::size_t want) noexcept;
+    std::size_t take(unsigned node, span_class sclass, slot* end, std::size_t want,
+                     bool may_grow = true) noexcept;
 
     /// Returns objects of `sclass`, of any spans and nodes of this core.
     /// A bit that is already free, or an address that is no object's start, is
@@ -81,7 +82,7 @@ public:
 
 private:
     std::size_t take_locked(central_list& list, unsigned node, span_class sclass, slot* end,
-                            std::size_t want) noexcept;
+                            std::size_t want, bool may_grow) noexcept;
     static std::size_t put_run(span& s, const slot* objects, std::size_t count) noexcept;
     void returned(central_list& list, span* s, std::size_t count) noexcept;
 };

@@ -34,6 +34,10 @@ public:
 
     [[nodiscard]] result<void> open(unsigned nodes) noexcept;
 
+    /// Whether there is a full magazine, a moment's answer. Cost: a load. Threads: any.
+    [[nodiscard]] bool has_any(unsigned node, span_class sclass) const noexcept {
+        return at(node, sclass).full.size() > 0;
+    }
     /// A full magazine, or nullptr. The caller owns it. Cost: one exchange. Threads: any.
     [[nodiscard]] magazine* take(unsigned node, span_class sclass) noexcept;
     /// Gives up a full magazine (`count` set).

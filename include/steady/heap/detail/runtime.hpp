@@ -33,7 +33,7 @@ static_assert(class_size[magazine_class >> 1] == sizeof(magazine), "no byte of a
 extern huge_heap huge_blocks;
 /// Bytes of freed huge blocks that are still resident.
 [[nodiscard]] inline std::size_t idle_huge_bytes() noexcept {
-    return huge_blocks.counters().idle.count();
+    return huge_blocks.idle().count();
 }
 
 /// The threads of the default heap, and the counts of those that have ended.
