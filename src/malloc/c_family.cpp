@@ -37,7 +37,7 @@ STEADY_SLOW void* allocate_or_null(std::size_t size) noexcept {
 
 STEADY_SLOW void* allocate_aligned_or_null(std::size_t size, std::size_t alignment) noexcept {
     if (!ready()) return early_allocate(size, alignment);
-    if (size > largest_object || alignment > largest_alignment) return nullptr;
+    if (size > largest_object) return nullptr;
     return allocate_aligned(size, alignment);
 }
 

@@ -39,9 +39,6 @@ namespace steady::detail {
 /// object may be larger; compilers rely on it.
 inline constexpr std::size_t largest_object = PTRDIFF_MAX;
 
-/// A program's addresses have 47 or 48 bits, so only address 0 has a larger alignment.
-inline constexpr std::size_t largest_alignment = std::size_t{1} << 46;
-
 // Found without the table of addresses, which free may not read before relocation (B1).
 extern STEADY_HIDDEN address_map heap_map;
 

@@ -1,4 +1,6 @@
-/* plain_c.c - a C program; prints the files of the libraries in its memory. */
+/* plain_c.c - a C program; prints the files of the libraries in its memory and
+ * how many threads it has, those included that libc does not know. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,5 +14,10 @@ int main(void) {
     }
     fclose(maps);
     free(malloc(100));
+    int threads = 0;
+    DIR* tasks = opendir("/proc/self/task");
+    for (struct dirent* entry; (entry = readdir(tasks)) != NULL;) threads += entry->d_name[0] != '.';
+    closedir(tasks);
+    printf("threads %d\n", threads);
     return 0;
 }
