@@ -60,8 +60,16 @@ void expect_passes(const char* steady_debug, Body body) {
     const own_process child(steady_debug);
     const auto run = [&body] {
         body();
-        std::fflush(nullptr);  // what failed stands on its stdout
-        std::_Exit(::testing::Test::HasFailure() ? 1 : 0);
+        // A child prints nothing of what failed in it; the parent shows its stderr.
+        const testing::TestResult& seen =
+            *testing::UnitTest::GetInstance()->current_test_info()->result();
+        for (int i = 0; i < seen.total_part_count(); ++i) {
+            const testing::TestPartResult& part = seen.GetTestPartResult(i);
+            if (part.failed())
+                std::fprintf(stderr, "%s:%d\n%s\n", part.file_name(), part.line_number(),
+                             part.summary());
+        }
+        std::_Exit(testing::Test::HasFailure() ? 1 : 0);
     };
     EXPECT_EXIT(run(), ended_well, "");
 }
