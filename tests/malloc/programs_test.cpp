@@ -52,7 +52,8 @@ TEST(programs, a_c_program_gets_no_cpp_runtime) {
 }
 
 TEST(programs, a_small_program_gets_no_thread) {
-    EXPECT_NE(preloaded({programs + "malloc_plain_c"}).out.find("\nthreads 1\n"), std::string::npos);
+    EXPECT_NE(preloaded({programs + "malloc_plain_c"}).out.find("\nthreads 1\n"),
+              std::string::npos);
 }
 
 TEST(programs, a_resolver_may_allocate_before_the_library_is_relocated) {

@@ -13,7 +13,7 @@ char* early_moved(void) { return moved; }
 
 static int chosen(void) { return 42; }
 
-static int (*resolve(void))(void) {
+__attribute__((used)) static int (*resolve(void))(void) { /* clang does not see its use below */
     void* volatile gone = malloc(100);
     free(gone);
     kept = calloc(10, 10);

@@ -57,7 +57,8 @@ int main() {
     ::operator delete(launder(::operator new(8, std::nothrow)), std::nothrow);
     ::operator delete[](launder(::operator new[](8, std::nothrow)), std::nothrow);
     expect(4);
-    if (new (std::nothrow) char[std::size_t{1} << 62] != nullptr) wrong = 1;
+    volatile std::size_t too_large = std::size_t{1} << 62;
+    if (new (std::nothrow) char[too_large] != nullptr) wrong = 1;
     try {
         delete launder(new (std::nothrow) thrower);
     } catch (int) {
