@@ -254,7 +254,8 @@ void* reallocate(void* p, std::size_t size) noexcept {
     }
     // Shrinking by less than half stays: the class would hardly be smaller.
     if (size <= at.usable && size > at.usable / 2 && !checked::sizes_are_compared()) return p;
-    if (size <= at.usable && class_for(size, 16, at.s->noscan()) == at.s->sclass) return p;
+    const std::size_t alignment = size <= 8 ? 8 : 16;  // as malloc would
+    if (size <= at.usable && class_for(size, alignment, at.s->noscan()) == at.s->sclass) return p;
     return move_to_new(p, at.usable, size, at.s->noscan());
 }
 

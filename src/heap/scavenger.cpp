@@ -172,8 +172,9 @@ std::size_t release_free_pages(std::size_t bytes_wanted, bool force, bool backgr
         while (released < bytes_wanted) {
             const os::lock_guard in_flight(releasing);
             page_heap::scavenge_candidate candidate{};
-            const std::size_t wanted_pages =
-                (bytes_wanted - released + page_size.count() - 1) >> page_shift;
+            const std::size_t left =
+                bytes_wanted - released;  // may be "all": no rounding up by adding
+            const std::size_t wanted_pages = (left >> page_shift) + (left % page_size.count() != 0);
             {
                 const os::lock_guard guard(n.lock);
                 const std::size_t most = wanted_pages < step_pages ? wanted_pages : step_pages;

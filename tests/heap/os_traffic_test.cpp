@@ -121,6 +121,19 @@ TEST(OsTraffic, NoCallOnACallersPathTouchesMoreThanTwoMebibytes) {
     EXPECT_GT(w.calls.load(), 100u) << "or nothing was watched";
 }
 
+TEST(OsTraffic, TrimGivesBackEveryFreePageAtOnce) {
+    std::vector<void*> all;
+    for (int i = 0; i < 20'000; ++i) all.push_back(detail::allocate(5000));
+    for (void* p : all) std::memset(p, 1, 5000);
+    const std::size_t full = resident_bytes();
+    for (void* p : all) detail::deallocate(p);
+    const std::size_t released = detail::trim();
+    EXPECT_GT(released, std::size_t{90} << 20);
+    EXPECT_LT(resident_bytes() + (std::size_t{90} << 20), full);
+    const heap_statistics s = read_statistics();
+    EXPECT_EQ(s.heap_idle, s.heap_released) << "nothing idle is resident";
+}
+
 // Freed in the order of the structure that owned it, as programs do: nine of ten
 // generations of objects die, the tenth lives.
 TEST(OsTraffic, AnIdleProgramGivesNineTenthsBackWithoutAnotherCall) {
