@@ -341,7 +341,7 @@ void thread_cache::drain_closed() noexcept {
         bin_state& st = states_[c];
         const auto sclass = static_cast<span_class>(c);
         const slot_pointer top = b.pop.load(relaxed);
-        if (top > st.held_floor + 1) {  // the top one may be on its way out
+        if (distance(st.held_floor, top) > 1) {  // the top one may be on its way out
             st.entered -= distance(st.held_floor, top - 1);
             return_objects(sclass, st.held_floor, top - 1);
             st.held_floor = top - 1;
