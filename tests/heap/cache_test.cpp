@@ -77,14 +77,15 @@ void expect_ordered(thread_cache& cache) {
 }
 
 TEST(Cache, StaysOrderedAndCountsExactlyAtEveryStep) {
-    constexpr span_class classes[] = {noscan_class(1),  noscan_class(5), of_64,
-                                      noscan_class(32), of_4096,         noscan_class(67)};
+    constexpr span_class classes[] = {noscan_class(1),  noscan_class(5),  of_64,
+                                      noscan_class(26), noscan_class(32), of_4096,
+                                      noscan_class(67)};
     own_cache c;
     wyrand random(1);
     std::vector<void*> live[span_class_count];
     class_counts expected[span_class_count];
     for (int i = 0; i < 60'000; ++i) {
-        const span_class sclass = classes[random.fastrandn(6)];
+        const span_class sclass = classes[random.fastrandn(7)];
         auto& mine = live[sclass];
         // Swings between growing and shrinking, so that magazines fill and empty.
         const bool grow = random.fastrandn(100) < (i / 3000 % 2 == 0 ? 80u : 20u);

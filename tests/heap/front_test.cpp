@@ -11,6 +11,7 @@
 
 #include "heap/own_process.hpp"
 #include "steady/core/random.hpp"
+#include "steady/heap/detail/audit.hpp"
 #include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/heap.hpp"
 
@@ -295,6 +296,8 @@ TEST(Front, ReallocKeepsContentsAcrossEveryBorder) {
             detail::deallocate(p);
         }
     }
+    message why("test");
+    EXPECT_TRUE(detail::audit_heap(why)) << why.c_str();
 }
 
 TEST(Front, ThePagesOfAFreedLargeObjectServeTheNext) {
