@@ -136,7 +136,7 @@ TEST_F(Depots, WhatWasNeededMeanwhileStays) {
     EXPECT_EQ(out(of_64), 300u);
 }
 
-TEST_F(Depots, ATrimKeepsToItsBudgetAndGoesRound) {
+TEST_F(Depots, ATrimKeepsToItsBudget) {
     for (unsigned c = 1; c <= 20; ++c) put(noscan_class(c), 1);
     static_cast<void>(depots.trim(core.core, ~std::size_t{0}, false));
     std::size_t went = 0;
@@ -145,8 +145,17 @@ TEST_F(Depots, ATrimKeepsToItsBudgetAndGoesRound) {
         EXPECT_LE(now, 3u);
         went += now;
     }
-    EXPECT_EQ(went, 20u) << "seven ticks of three reach every class";
+    EXPECT_EQ(went, 20u);
     EXPECT_EQ(depots.held_bytes(), 0u);
+}
+
+TEST_F(Depots, ATrimReachesEveryClassHoweverBusyTheFirst) {
+    for (unsigned c = 2; c <= 10; ++c) put(noscan_class(c), 1);
+    for (int tick = 0; tick < 40; ++tick) {
+        put(noscan_class(1), 3);
+        EXPECT_LE(depots.trim(core.core, 3, true), 3u);
+    }
+    for (unsigned c = 2; c <= 10; ++c) EXPECT_EQ(out(noscan_class(c)), 0u) << class_size[c];
 }
 
 TEST_F(Depots, ReliefReturnsAFewMagazinesButNotFromASmallStock) {
