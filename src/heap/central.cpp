@@ -111,7 +111,8 @@ void heap_core::put(span_class sclass, const slot* objects, std::size_t count) n
         while (i < count) {
             void* object = objects[i].load(relaxed);
             span* s = heap_map.find(object);
-            if (s == nullptr || s->sclass != sclass || s->kind != span_kind::small) {
+            if (s == nullptr || s->owner != this || s->sclass != sclass ||
+                s->kind != span_kind::small) {
                 report_invalid_free(object);
             }
             if (nodes_ != 1 && s->node != node) break;

@@ -110,4 +110,11 @@ void retire(span* s) noexcept {
     if (set_access(oldest->base, oldest->byte_count(), true)) store.destroy(oldest);
 }
 
+void before_fork() noexcept {
+    retired.lock.lock();
+}
+void after_fork() noexcept {
+    retired.lock.unlock();
+}
+
 }  // namespace steady::detail::guards

@@ -8,7 +8,9 @@
 #include "steady/heap/detail/instances.hpp"
 #include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/detail/sampler.hpp"
+#include "steady/heap/detail/scavenger.hpp"
 #include "steady/heap/detail/span_store.hpp"
+#include "steady/os/barrier.hpp"
 #include "steady/os/metadata.hpp"
 
 namespace steady {
@@ -197,6 +199,7 @@ void for_each_object(void (*visit)(void* context, const object_info& object),
                      void* context) noexcept {
     if (!open_heap()) return;
     if (current_cache != &empty_cache) current_cache->flush_all();
+    os::membarrier_register();
     empty_idle_caches(0, current_cache);
     depots.trim(default_core, ~std::size_t{0}, true);
     const os::lock_guard guard(registry.lock);
@@ -299,6 +302,8 @@ void heap::release() noexcept {
         }
     }
     huge_blocks.free_all(&in.core);
+    note_page_traffic();
+    if (worth_scavenging(idle_huge_bytes(), 0)) scavenger_request();
     in.core.huge_.freed.store(in.core.huge_.allocated.load());
     in.core.huge_.bytes_freed.store(in.core.huge_.bytes_allocated.load());
 }

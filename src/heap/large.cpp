@@ -1,9 +1,9 @@
 // large.cpp - objects of whole pages, over-aligned objects, and realloc.
 //
 //   up to 32 KiB        size classes, through the thread cache
-//   up to 4 MiB         a large span: pages from the page heap, grown in place
+//   up to 1 MiB         a large span: pages from the page heap, grown in place
 //                       while the pages behind it are free
-//   from 4 MiB on       a huge block: address space of its own with room to grow
+//   from 1 MiB on       a huge block: address space of its own with room to grow
 //
 // A huge block that cannot be had - no address space, too many mappings - is
 // made from pages instead, so the limit between the two is a preference.
@@ -91,6 +91,11 @@ void* allocate_kind(std::size_t size, bool noscan) noexcept {
     return allocate_large(size, 1, false, nullptr);
 }
 
+void huge_memory_is_idle() noexcept {
+    note_page_traffic();
+    if (worth_scavenging(idle_huge_bytes(), 0)) scavenger_request();
+}
+
 void* move_to_new(void* p, std::size_t usable, std::size_t size, bool noscan) noexcept {
     void* fresh = allocate_kind(size, noscan);
     if (fresh == nullptr) return nullptr;
@@ -105,6 +110,7 @@ void* resize_huge(huge_block* b, void* p, std::size_t size) noexcept {
     if (size <= before) {
         if (in_pages(size) < before) huge_blocks.shrink(b, bytes{in_pages(size)});
         count_resized(b, before);
+        huge_memory_is_idle();
         return p;
     }
     if (!make_room(bytes{size - before})) return nullptr;
@@ -203,7 +209,7 @@ void free_huge(huge_block* b, void* p) noexcept {
     counts.freed.fetch_add(1, relaxed);
     counts.bytes_freed.fetch_add(b->size, relaxed);
     huge_blocks.free(b);
-    if (worth_scavenging(idle_huge_bytes(), 0)) scavenger_request();
+    huge_memory_is_idle();
 }
 
 void* allocate_zeroed(std::size_t size) noexcept {

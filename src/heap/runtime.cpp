@@ -11,6 +11,7 @@
 #include "steady/heap/detail/checks.hpp"
 #include "steady/heap/detail/depots.hpp"
 #include "steady/heap/detail/front.hpp"
+#include "steady/heap/detail/guards.hpp"
 #include "steady/heap/detail/instances.hpp"
 #include "steady/heap/detail/sampler.hpp"
 #include "steady/heap/detail/scavenger.hpp"
@@ -34,6 +35,7 @@ namespace {
 constinit os::mutex init_lock;
 constinit std::atomic<bool> opened{false};
 constinit pthread_key_t exit_key;
+constinit bool has_exit_key = false;
 constinit thread_cache* orphans = nullptr;  // caches of threads that a fork left behind
 
 // The thread's destructors have run: whatever it still frees goes direct.
@@ -69,6 +71,8 @@ extern "C" void steady_thread_exit(void* value) {
     detach_thread(value);
 }
 
+}  // namespace
+
 void adopt_orphans() noexcept {
     while (orphans != nullptr) {
         thread_cache* c = orphans;
@@ -83,6 +87,8 @@ void adopt_orphans() noexcept {
     }
 }
 
+namespace {
+
 // In a program that links the heap. The drop-in library registers handlers of its
 // own, before everybody else's.
 void register_fork_handlers() noexcept {
@@ -95,7 +101,7 @@ void register_fork_handlers() noexcept {
 }
 
 thread_cache* attach_thread() noexcept {
-    if (departed || !open_heap() || checked_mode()) return nullptr;
+    if (departed || !open_heap() || checked_mode() || !has_exit_key) return nullptr;
     thread_cache* c = nullptr;
     {
         const os::lock_guard guard(registry.lock);
@@ -107,7 +113,7 @@ thread_cache* attach_thread() noexcept {
             // K4: fresh metadata is zero, and a zeroed cache is an empty one;
             // constructing it would touch four pages of which few are used.
             c = static_cast<thread_cache*>(os::metadata_alloc(
-                bytes{sizeof(thread_cache)}, alignof(bin) * 2, metadata_ledgers.caches));
+                bytes{sizeof(thread_cache)}, alignof(thread_cache), metadata_ledgers.caches));
             if (c == nullptr) return nullptr;
         }
         c->begin(default_core, store.current_node(),
@@ -146,11 +152,11 @@ bool open_locked() noexcept {
     if (const auto done = depots.open(nodes); !done) return fail(done.error());
     limits.set(options().memory_limit, options().hard_memory_limit);
     sampler::configure(options().profilerate, options().guard_rate);
-    if (pthread_key_create(&exit_key, steady_thread_exit) != 0) {
+    has_exit_key = pthread_key_create(&exit_key, steady_thread_exit) == 0;
+    if (!has_exit_key) {
         message m("heap");
         m.text("no pthread key left (PTHREAD_KEYS_MAX): threads will run without caches, slower.");
         warn(m);
-        departed = true;
     }
     return true;
 }
@@ -262,9 +268,12 @@ std::size_t trim() noexcept {
     trim_empty_magazines(true);
     const std::size_t released = release_free_pages(~std::size_t{0}, true, false);
     const std::size_t before = idle_huge_bytes();
-    while (huge_blocks.scavenge(bytes{std::size_t{64} << 20}, true)) {
+    std::size_t after = before;
+    for (std::size_t last = ~std::size_t{0}; after < last;) {  // while it makes progress
+        last = after;
+        huge_blocks.scavenge(bytes{std::size_t{64} << 20}, true);
+        after = idle_huge_bytes();
     }
-    const std::size_t after = idle_huge_bytes();
     return released + (before > after ? before - after : 0);
 }
 
@@ -278,6 +287,7 @@ void before_fork() noexcept {
     lock_instances();
     for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->lock.lock();
     checked::before_fork();
+    guards::before_fork();
     for (unsigned i = 0; i < (default_core.nodes_ + 1) * span_class_count; ++i)
         default_core.centrals_[i].lock.lock();
     scavenger_before_fork();
@@ -292,6 +302,7 @@ void after_fork_in_parent() noexcept {
         scavenger_after_fork();
         for (unsigned i = (default_core.nodes_ + 1) * span_class_count; i-- > 0;)
             default_core.centrals_[i].lock.unlock();
+        guards::after_fork();
         checked::after_fork();
         for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->lock.unlock();
         unlock_instances();

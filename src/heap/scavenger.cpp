@@ -117,15 +117,20 @@ bool work_once(std::uint32_t quiet_for, const recent_peak& peak) noexcept {
     }
     began = os::now_ns();
     const std::size_t cached = idle_huge_bytes();
-    more |= huge_blocks.scavenge(bytes{std::size_t{64} << 20}, false);
+    huge_blocks.scavenge(bytes{std::size_t{64} << 20}, false);
     const std::size_t left = idle_huge_bytes();
     if (cached > left) {
         released += cached - left;
+        more = true;
         done.released_bytes.fetch_add(cached - left, relaxed);
     }
     pace(began, share);
     trace_tick(released);
-    return more || idle_huge_bytes() != 0;
+    return more;
+}
+
+bool idle_memory() noexcept {
+    return worth_scavenging(idle_bytes(), store.in_use_pages() << page_shift);
 }
 
 void run(void*) noexcept {
@@ -133,17 +138,25 @@ void run(void*) noexcept {
     std::uint32_t nothing_for = 0;
     recent_peak peak;
     os::membarrier_register();
-    while (nothing_for < farewell_ticks) {
-        const std::uint64_t before = os::now_ns();
-        peak.next_tick();
-        quiet_for = page_traffic.exchange(false, relaxed) ? 0 : quiet_for + 1;
-        nothing_for = work_once(quiet_for, peak) || quiet_for == 0 ? 0 : nothing_for + 1;
-        done.ticks.fetch_add(1, relaxed);
-        const std::uint64_t spent = os::now_ns() - before;
-        if (spent < tick) os::sleep_for(tick - spent);
+    for (;;) {
+        while (nothing_for < farewell_ticks) {
+            const std::uint64_t before = os::now_ns();
+            peak.next_tick();
+            quiet_for = page_traffic.exchange(false, relaxed) ? 0 : quiet_for + 1;
+            nothing_for = work_once(quiet_for, peak) || quiet_for == 0 ? 0 : nothing_for + 1;
+            done.ticks.fetch_add(1, relaxed);
+            const std::uint64_t spent = os::now_ns() - before;
+            if (spent < tick) os::sleep_for(tick - spent);
+        }
+        huge_blocks.set_background(false);
+        // seq_cst; pairs with the exchange in scavenger_request(). Whoever freed memory
+        // since the last tick saw us running and left it to us: look once more.
+        wanted.store(false, std::memory_order_seq_cst);
+        if (!page_traffic.load(relaxed) || !idle_memory()) return;
+        if (wanted.exchange(true, std::memory_order_seq_cst)) return;
+        huge_blocks.set_background(true);
+        nothing_for = 0;
     }
-    huge_blocks.set_background(false);
-    wanted.store(false, std::memory_order_release);
 }
 
 }  // namespace
@@ -157,7 +170,12 @@ void scavenger_request() noexcept {
     if (wanted.exchange(true, std::memory_order_acq_rel)) return;
     huge_blocks.set_background(true);
     done.starts.fetch_add(1, relaxed);
-    if (!thread.start(&run, nullptr)) {
+    auto started = thread.start(&run, nullptr);
+    if (!started && started.error().code == errc::occupied) {
+        thread.join();  // the one before has said farewell and is a few instructions from its end
+        started = thread.start(&run, nullptr);
+    }
+    if (!started) {
         // No thread to be had (a limit, a seccomp filter): the caller releases a step.
         huge_blocks.set_background(false);
         wanted.store(false, relaxed);

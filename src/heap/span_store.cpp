@@ -253,6 +253,7 @@ bool span_store::destroy_locked(node_pages& n, span* s) noexcept {
 
 bool span_store::extend(span* s, std::uint32_t page_count, bool& zeroed) noexcept {
     node_pages& n = nodes_[s->node];
+    note_page_traffic();
     const os::lock_guard guard(n.lock);
     const std::uint32_t more = page_count - s->page_count;
     if (!n.pages.extend(first_page(*s) + s->page_count, pages{more}, zeroed)) return false;
@@ -263,21 +264,28 @@ bool span_store::extend(span* s, std::uint32_t page_count, bool& zeroed) noexcep
     note_levels(n);
     set_entries(s, s->page_count, page_count, s, 0);
     heap_core& core = *s->owner;
-    (core.is_default() ? n.large_bytes_allocated : core.large_bytes_allocated_) +=
-        std::size_t{more} << page_shift;
+    (core.is_default() ? n.large_bytes_allocated : core.large_bytes_allocated_) += std::size_t{more}
+                                                                                   << page_shift;
     s->page_count = page_count;
     return true;
 }
 
 void span_store::shrink(span* s, std::uint32_t page_count) noexcept {
     node_pages& n = nodes_[s->node];
-    const os::lock_guard guard(n.lock);
-    set_entries(s, page_count, s->page_count, nullptr, 0);
-    n.pages.free(first_page(*s) + page_count, pages{s->page_count - page_count});
-    note_levels(n);
-    if (s->owner->is_default())
-        n.large_bytes_freed += std::size_t{s->page_count - page_count} << page_shift;
-    s->page_count = page_count;
+    note_page_traffic();
+    bool idle = false;
+    {
+        const os::lock_guard guard(n.lock);
+        set_entries(s, page_count, s->page_count, nullptr, 0);
+        n.pages.free(first_page(*s) + page_count, pages{s->page_count - page_count});
+        note_levels(n);
+        if (s->owner->is_default())
+            n.large_bytes_freed += std::size_t{s->page_count - page_count} << page_shift;
+        s->page_count = page_count;
+        idle = worth_scavenging(to_bytes(n.pages.free_resident()).count(),
+                                to_bytes(n.pages.in_use()).count());
+    }
+    if (idle) scavenger_request();
 }
 
 std::size_t span_store::free_resident_pages() noexcept {

@@ -72,6 +72,7 @@ constexpr field fields[] = {
     {"cached_bytes", &heap_statistics::cached_bytes, "free objects in thread caches and depots"},
     {"huge_alloc", &heap_statistics::huge_alloc, "bytes of live huge blocks"},
     {"large_objects", &heap_statistics::large_objects, "live large and huge objects"},
+    {"large_bytes", &heap_statistics::large_bytes, "  their bytes"},
     {"mspan_inuse", &heap_statistics::mspan_inuse, "span records in use"},
     {"mspan_sys", &heap_statistics::mspan_sys, "taken for span records"},
     {"mcache_inuse", &heap_statistics::mcache_inuse, "thread caches and magazines in use"},
@@ -101,6 +102,7 @@ heap_statistics read_statistics() noexcept {
     std::size_t in_magazines = 0;
     {
         const os::lock_guard guard(registry.lock);
+        adopt_orphans();
         for (unsigned c = 0; c < span_class_count; ++c) counts[c] = registry.departed[c];
         for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
             c->add_counts(counts);
@@ -148,6 +150,7 @@ heap_statistics read_statistics() noexcept {
     s.heap_idle = resident_idle + s.heap_released;
     s.heap_sys = s.heap_inuse + s.heap_idle;
     s.large_objects = large.mallocs - large.frees;
+    s.large_bytes = large_bytes_allocated + huge_allocated - large_bytes_freed - huge_freed;
     s.total_alloc = large_bytes_allocated + huge_allocated;
     s.total_freed = large_bytes_freed + huge_freed;
     s.mallocs = large.mallocs;
@@ -200,7 +203,7 @@ std::size_t write_statistics_text(const heap_statistics& s, char* buffer,
         out.number(line.mallocs, 15)
             .number(line.frees, 15)
             .number(live, 15)
-            .number(live * line.size, 16);
+            .number(line.size == 0 ? s.large_bytes : live * line.size, 16);
         out.number(line.spans, 8).number(line.span_bytes, 14).text("\n");
     }
     return out.finish();

@@ -185,7 +185,7 @@ TEST(Statistics, TheJsonIsWellFormedAndSaysWhatTheStructureSays) {
     EXPECT_EQ(json.numbers.at("mallocs"), s.mallocs);
     EXPECT_EQ(json.numbers.at("frees"), s.frees);
     EXPECT_EQ(json.numbers.at("threads"), s.threads);
-    EXPECT_EQ(json.numbers.size(), 22u);
+    EXPECT_EQ(json.numbers.size(), 23u);
     ASSERT_EQ(json.lines.size(), class_count);
     for (unsigned c = 0; c < class_count; ++c) {
         EXPECT_EQ(json.lines[c].at("size"), s.by_size[c].size);
@@ -219,7 +219,7 @@ TEST(Statistics, TheTextHasALinePerFigureAndPerClassInUse) {
     std::size_t classes = 0;
     for (const auto& line : s.by_size) classes += line.mallocs != 0;
     const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
-    EXPECT_EQ(lines, 1 + 21 + 1 + 1 + 1 + classes);  // title, figures, threads, blank, heads
+    EXPECT_EQ(lines, 1 + 22 + 1 + 1 + 1 + classes);  // title, figures, threads, blank, heads
     detail::deallocate(p);
 }
 

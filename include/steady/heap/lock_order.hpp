@@ -5,7 +5,7 @@
 //   2  registry      the list of thread caches (and of heap instances)
 //   3  instance      one heap instance
 //   4  cache         one thread cache: its owner's slow path, or whoever empties it
-//   5  quarantine    freed objects waiting in checked mode
+//   5  quarantine    freed objects waiting in checked mode; retired guarded ones
 //   6  central       one span class of one heap
 //   7  releasing     free pages on their way to the system
 //   8  pages         one node's page heap, its span records, the address map
@@ -15,21 +15,6 @@
 // fork() takes them all in this order, but for `metadata`, whose callers hold
 // one of the others. The depot and the magazine stacks have no lock. Hooks are
 // announced with locks 4..10 held at most, so a listener must not allocate.
+//
+// Kept by reading: each file that takes two of them says so where it does.
 #pragma once
-
-namespace steady::detail {
-
-enum class lock_rank : unsigned char {
-    init = 1,
-    registry,
-    instance,
-    cache,
-    quarantine,
-    central,
-    releasing,
-    pages,
-    huge,
-    metadata
-};
-
-}  // namespace steady::detail

@@ -44,6 +44,7 @@ struct heap_statistics {
     std::uint64_t reserved;         // address space reserved, without memory
     std::uint64_t huge_alloc;       // bytes of live huge blocks (part of heap_alloc)
     std::uint64_t large_objects;    // live large and huge objects
+    std::uint64_t large_bytes;      // and their bytes
     std::uint64_t scavenged_total;  // bytes ever returned to the OS in the background
     std::uint32_t threads;          // with a cache
     struct class_line {

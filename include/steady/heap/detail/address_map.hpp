@@ -44,8 +44,10 @@ struct address_map {
     /// The span that holds `p`, or nullptr when no span of ours does.
     /// Cost: two loads. Threads: any, as long as `p` is not freed meanwhile.
     [[nodiscard]] span* find(const void* p) const noexcept {
+        // acquire, and first; pairs with the release that published the tables.
+        const std::size_t ready = pages_ready.load(std::memory_order_acquire);
         const std::size_t page = page_of(reinterpret_cast<std::uintptr_t>(p));
-        if (page >= pages_ready.load(std::memory_order_relaxed)) return nullptr;
+        if (page >= ready) return nullptr;
         return span_of_page[page].load(std::memory_order_relaxed);
     }
 };

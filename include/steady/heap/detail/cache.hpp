@@ -79,7 +79,7 @@ struct class_counts {
     std::uint64_t freed{0};
 };
 
-class thread_cache {
+class alignas(64) thread_cache {
 public:
     bin bins[span_class_count];
 
@@ -128,7 +128,6 @@ public:
     os::mutex lock;
     heap_core* core{nullptr};
     unsigned node{0};
-    std::uint32_t thread_id{0};
     thread_cache* next{nullptr};  // registry
     thread_cache* previous{nullptr};
     std::uint64_t slow_calls{0};       // activity: unchanged over some ticks means idle

@@ -79,8 +79,10 @@ void deallocate_slow(void* p) noexcept;
 /// fatal, at the latest when its magazine returns to the spans.
 /// Cost: about 12 instructions; a slow path once per magazine. Threads: any.
 inline void deallocate(void* p) noexcept {
+    // acquire, and first; pairs with the release that published the tables.
+    const std::size_t ready = heap_map.pages_ready.load(std::memory_order_acquire);
     const std::size_t page = heap_map.page_of(reinterpret_cast<std::uintptr_t>(p));
-    if (page < heap_map.pages_ready.load(std::memory_order_relaxed)) [[likely]] {
+    if (page < ready) [[likely]] {
         bin& b = current_cache->bins[heap_map.class_of_page[page].load(std::memory_order_relaxed)];
         const slot_pointer top = b.push.load(std::memory_order_relaxed);
         if (top < b.push_end.load(std::memory_order_relaxed)) [[likely]] {

@@ -21,4 +21,7 @@ void watch_faults() noexcept;
 /// Makes all of the span unreadable and keeps it so until 64 others were retired.
 void retire(span* s) noexcept;
 
+void before_fork() noexcept;
+void after_fork() noexcept;
+
 }  // namespace steady::detail::guards

@@ -1,10 +1,10 @@
-// huge.hpp - blocks of 4 MiB and more. Each lives in a slot of address space far
+// huge.hpp - blocks of 1 MiB and more. Each lives in a slot of address space far
 // larger than itself, so that it grows by making more of the slot usable: no copy,
 // no move, and the pages it has stay where they are.
 //
 //   area, nominally 16 TiB, opened at the first huge block:
 //   | slot 64 MiB | slot 64 MiB | slot 8 GiB                                    | ...
-//   | 4 MiB block | 3.9 MiB blk | 512 MiB block, can become 8 GiB in place      |
+//   | 1 MiB block | 3.9 MiB blk | 512 MiB block, can become 8 GiB in place      |
 //
 //   slot of a block of s bytes: the power of two >= 16 * s, at least 64 MiB and at most
 //   a sixteenth of the area; tighter (8 * s ... s) when the area is nearly full.

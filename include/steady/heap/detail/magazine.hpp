@@ -10,8 +10,8 @@
 // cause no cache miss on a cold object and leave the allocator's data out of
 // reach of a use after free.
 //
-// The stacks are Treiber stacks whose head carries a 16-bit tag in the address
-// bits that user space does not have. A magazine's address stays mapped for ever,
+// The stacks are Treiber stacks whose head carries a 26-bit tag in the address
+// bits that a magazine does not need. A magazine's address stays mapped for ever,
 // so reading `next` of one that was popped meanwhile, and perhaps given back, is
 // harmless: the tag makes the exchange fail.
 //
@@ -30,7 +30,7 @@ namespace steady::detail {
 /// another thread's magazine; always relaxed, hence a plain load or store.
 using slot = std::atomic<void*>;
 
-struct magazine {
+struct alignas(1024) magazine {
     static constexpr std::size_t slot_count = 126;
 
     std::atomic<magazine*> next{nullptr};
@@ -77,15 +77,17 @@ public:
     }
 
 private:
-    static constexpr unsigned tag_shift = 48;
-    static constexpr std::uint64_t pointer_mask = (std::uint64_t{1} << tag_shift) - 1;
+    // 1 KiB alignment leaves 10 low bits, user space 16 high ones: a tag of 26 bits,
+    // so that a thread stopped in the middle must miss 67 million exchanges exactly.
+    static constexpr unsigned tag_bits = 26, alignment_bits = 10;
+    static constexpr std::uint64_t tag_mask = (std::uint64_t{1} << tag_bits) - 1;
 
     static magazine* pointer(std::uint64_t head) noexcept {
-        return reinterpret_cast<magazine*>(head & pointer_mask);
+        return reinterpret_cast<magazine*>(head >> tag_bits << alignment_bits);
     }
     static std::uint64_t pack(magazine* m, std::uint64_t old_head) noexcept {
-        const std::uint64_t tag = (old_head >> tag_shift) + 1;
-        return reinterpret_cast<std::uint64_t>(m) | (tag << tag_shift);
+        return reinterpret_cast<std::uint64_t>(m) >> alignment_bits << tag_bits |
+               ((old_head + 1) & tag_mask);
     }
 
     std::atomic<std::uint64_t> head_{0};
@@ -95,7 +97,6 @@ private:
 /// Full magazines of one span class.
 struct alignas(64) depot {
     magazine_stack full;
-    std::atomic<std::int64_t> objects{0};  // in all magazines of the depot
     std::atomic<std::int64_t> low_water{
         0};  // fewest magazines since the last trim: what nobody needed
 };

@@ -46,6 +46,10 @@ struct cache_registry {
 };
 extern cache_registry registry;
 
+/// Empties the caches that a fork left behind and adds their counts to `departed`.
+/// Under the registry's lock.
+void adopt_orphans() noexcept;
+
 [[nodiscard]] bool checked_mode() noexcept;
 
 /// Large and huge objects of `core`. `zeroed` may be null.
