@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -147,7 +148,9 @@ TEST(OsTraffic, AnIdleProgramGivesNineTenthsBackWithoutAnotherCall) {
     const std::size_t base = resident_bytes();
     std::vector<std::vector<void*>> generations(10);
     wyrand random(5);
-    constexpr std::size_t total = std::size_t{320} << 20;  // the bar's 1 GiB: docs/numbers
+    // The whole gibibyte of the promise by STEADY_TEST_HEAP_MIB=1024.
+    const char* wanted = std::getenv("STEADY_TEST_HEAP_MIB");
+    const std::size_t total = (wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 320) << 20;
     std::size_t live = 0;
     for (auto& generation : generations) {
         live = 0;
@@ -171,6 +174,8 @@ TEST(OsTraffic, AnIdleProgramGivesNineTenthsBackWithoutAnotherCall) {
         if (resident <= live + live / 10 + bookkeeping + (8 << 20)) break;
     }
     EXPECT_LE(resident, live + live / 10 + bookkeeping + (8 << 20));
+    RecordProperty("live_bytes", std::to_string(live));
+    std::printf("live %zu KiB, resident %zu KiB\n", live >> 10, resident >> 10);
     for (void* p : generations.back()) detail::deallocate(p);
 }
 
