@@ -22,6 +22,9 @@ int live = 0, made = 0;
     return h + 1;
 }
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wsized-deallocation"  // leaving it out is the point
+#endif
 [[gnu::noinline]] void operator delete(void* p) noexcept {
     if (p == nullptr) return;
     auto* h = static_cast<header*>(p) - 1;
