@@ -96,6 +96,9 @@ bool audit_heap(message& why) noexcept {
     for (unsigned i = 0; i < default_core.nodes_ * span_class_count; ++i) {
         if (!audit_central(why, default_core.centrals_[i])) return false;
     }
+    // First, because the scavenger may release something meanwhile, and only less is
+    // then found below.
+    const std::size_t all = os::ledgers().ready.value().count();
     std::size_t ready = 0;
     for (unsigned i = 0; i < store.node_count(); ++i) {
         if (!audit_spans(why, i)) return false;
@@ -107,7 +110,6 @@ bool audit_heap(message& why) noexcept {
     const huge_counters huge = huge_blocks.counters();
     ready += huge.in_use.count() + huge.idle.count();
     // P2: what is left of `ready` are tables and metadata, which only grow.
-    const std::size_t all = os::ledgers().ready.value().count();
     if (all < ready) return wrong(why, "P2 ready bytes of pages and huge blocks", ready, all);
     const std::size_t records = (metadata_ledgers.spans.value() + metadata_ledgers.caches.value() +
                                  metadata_ledgers.centrals.value())

@@ -86,6 +86,7 @@ const char* huge_heap::find_broken() noexcept {
 }
 
 bool huge_heap::check(message* text) noexcept {
+    os::lock_guard nobody_releases(release_);  // a block on its way out is in no list
     os::lock_guard hold(mutex_);
     const char* const broken = find_broken();
     if (broken != nullptr && text != nullptr) {
