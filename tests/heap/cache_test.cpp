@@ -137,6 +137,22 @@ TEST(Cache, ZeroedMemoryIsAnEmptyCache) {  // K4
     EXPECT_EQ(core.list(of_64).objects_out, 0u);
 }
 
+TEST(Cache, AnEmptiedCacheIsLikeZeroedMemory) {  // K4
+    own_cache c;
+    std::vector<void*> some;
+    for (int i = 0; i < 200; ++i) some.push_back(c.allocate(of_64));
+    for (int i = 0; i < 100; ++i) c.free(of_64, some[static_cast<unsigned>(i)]);
+    c.cache->flush_all();
+    for (const bin& b : c.cache->bins) {
+        ASSERT_EQ(b.pop.load(), nullptr);
+        ASSERT_EQ(b.pop_floor.load(), nullptr);
+        ASSERT_EQ(b.push.load(), nullptr);
+        ASSERT_EQ(b.push_end.load(), nullptr);
+    }
+    for (int i = 100; i < 200; ++i) c.free(of_64, some[static_cast<unsigned>(i)]);
+    EXPECT_EQ(c.counts(of_64).freed, 200u);
+}
+
 // Every thread starts with it, so whoever writes to it writes to all of them.
 TEST(Cache, TheOneThatThreadsStartWithIsNeverWritten) {
     for (int i = 0; i < 5; ++i) {
