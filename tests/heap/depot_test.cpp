@@ -6,8 +6,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <new>
 #include <thread>
 #include <vector>
+
+#include <csignal>
+#include <sys/mman.h>
 
 #include "heap/own_core.hpp"
 #include "steady/core/random.hpp"
@@ -70,6 +74,47 @@ TEST(MagazineStack, AMagazineHasOneOwnerAtATime) {
     while (stacks[0].pop() != nullptr) ++found;
     while (stacks[1].pop() != nullptr) ++found;
     EXPECT_EQ(found, all.size()) << "none was lost";
+}
+
+// The moment between a pop's load and its exchange, made as long as we like: the
+// stack's page is read-only, so the exchange faults, and the handler is the other
+// thread. It takes two magazines and puts the first one back.
+struct interruption {
+    magazine_stack stack;
+    magazine* held;  // by the other thread
+};
+interruption* interrupted = nullptr;
+
+void other_thread(int) {
+    mprotect(static_cast<void*>(interrupted), 4096, PROT_READ | PROT_WRITE);
+    magazine* first = interrupted->stack.pop();
+    interrupted->held = interrupted->stack.pop();
+    interrupted->stack.push(first);
+}
+
+TEST(MagazineStack, AMagazineThatLeftAndCameBackIsNotTakenForTheSame) {
+#if defined(STEADY_OS_TSAN)
+    GTEST_SKIP() << "the sanitizer's own lock is held during an exchange";
+#endif
+    void* page = mmap(nullptr, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(page, MAP_FAILED);
+    interrupted = new (page) interruption{};
+    std::vector<magazine> some(3);
+    for (auto& m : some) interrupted->stack.push(&m);
+
+    struct sigaction action {
+    }, before{};
+    action.sa_handler = other_thread;
+    sigaction(SIGSEGV, &action, &before);
+    mprotect(page, 4096, PROT_READ);
+    const magazine* mine = interrupted->stack.pop();
+    sigaction(SIGSEGV, &before, nullptr);
+
+    EXPECT_EQ(interrupted->held, &some[1]) << "the other thread was there";
+    EXPECT_EQ(mine, &some[2]);
+    EXPECT_EQ(interrupted->stack.pop(), &some[0]) << "not the one the other thread holds";
+    EXPECT_EQ(interrupted->stack.pop(), nullptr);
+    munmap(page, 65536);
 }
 
 // ---- Depots of one test, over a core of its own.
