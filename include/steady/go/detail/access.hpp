@@ -1,0 +1,212 @@
+// access.hpp - finding, placing, deleting, clearing. Part of map_core; core.hpp
+// tells the story.
+//
+// While the map grows, a key is in one chain only: its old bucket's while that has
+// not moved, its new bucket's afterwards (G1). Finding looks where it is and moves
+// nothing; placing and deleting move the old bucket first and then look in the new.
+#pragma once
+
+#include "steady/go/detail/core.hpp"
+
+namespace steady::go::internal {
+
+/// The head of the chain that holds whatever hashes to `hash`.
+template <class Layout>
+inline bmap* map_core<Layout>::home(std::uint64_t hash) const noexcept {
+    const std::size_t mask = h->bucket_mask();
+    bmap* b = bucket(h->buckets, hash & mask);
+    if (h->oldbuckets != nullptr) [[unlikely]] {
+        bmap* const old = bucket(h->oldbuckets, hash & (h->same_size() ? mask : mask >> 1));
+        if (!is_evacuated(old)) b = old;
+    }
+    return b;
+}
+
+template <class Layout>
+template <class Same>
+inline cell map_core<Layout>::find(std::uint64_t hash, Same&& same) const {
+    const std::uint8_t top = top_hash(hash);
+    for (bmap* b = home(hash); b != nullptr; b = overflow(b)) {
+        const group8 tops{b->tophash};
+        for (const unsigned i : tops.match(top)) {
+            if (same(const_cast<const void*>(key_at(b, i)))) return {b, i};
+        }
+        if (tops.match_empty()) break;  // G2
+    }
+    return {};
+}
+
+/// Where the key is, or the empty cell it may go to; grows the map when it must.
+/// The caller writes the cell and calls fill().
+template <class Layout>
+template <class Same>
+inline found_cell map_core<Layout>::place(std::uint64_t hash, Same&& same) {
+    if (h->buckets == nullptr) {
+        h->buckets = static_cast<bmap*>(allocate_object(t.bucket_size(), t.pointers()));
+    }
+    const std::uint8_t top = top_hash(hash);
+    for (;;) {
+        const std::size_t index = hash & h->bucket_mask();
+        if (h->growing()) [[unlikely]]
+            grow_work(index);
+        bmap* b = bucket(h->buckets, index);
+        cell free;
+        for (;;) {
+            const group8 tops{b->tophash};
+            for (const unsigned i : tops.match(top)) {
+                if (same(const_cast<const void*>(key_at(b, i)))) return {{b, i}, true, top};
+            }
+            const auto rest = tops.match_empty();
+            if (!free) {
+                if (const auto empty = rest | tops.match(empty_one)) free = {b, empty.lowest()};
+            }
+            if (rest) break;
+            bmap* const behind = overflow(b);
+            if (behind == nullptr) break;
+            b = behind;
+        }
+        if (!h->growing() && (over_load_factor(static_cast<std::uint64_t>(h->count) + 1, h->B) ||
+                              too_many_overflow_buckets(h->noverflow, h->B))) [[unlikely]] {
+            start_growth();
+            continue;  // every cell is somewhere else now
+        }
+        if (!free) [[unlikely]] {
+            stock s{t.bucket_size()};
+            reserve_overflow(s, 1);
+            h->noverflow = static_cast<std::uint16_t>(h->noverflow + draw_overflow());
+            free = {add_overflow(b, s), 0};
+        }
+        return {free, false, top};
+    }
+}
+
+/// The cell holds key and elem now.
+template <class Layout>
+inline void map_core<Layout>::fill(const found_cell& f) noexcept {
+    f.at.b->tophash[f.at.i] = f.top;
+    ++h->count;
+}
+
+/// Ends the life of a cell's key and elem, and leaves the bytes that Go leaves.
+template <class Layout>
+void map_core<Layout>::release_cell(bmap* b, unsigned i) {
+    void* const k = key_cell(b, i);
+    if (t.indirect_key()) {
+        void* const object = std::exchange(*static_cast<void**>(k), nullptr);
+        t.destroy_key(object);
+        drop_object(object);
+    } else {
+        t.clear_key(k);
+    }
+    void* const e = elem_cell(b, i);
+    if (t.indirect_elem()) {
+        void* const object = std::exchange(*static_cast<void**>(e), nullptr);
+        t.destroy_elem(object);
+        drop_object(object);
+    } else {
+        t.clear_elem(e);
+    }
+}
+
+/// Marks a cell empty. If nothing follows it in the chain, it and the empty cells
+/// before it become emptyRest, so that later searches end earlier (G2).
+template <class Layout>
+inline void map_core<Layout>::mark_empty(bmap* head, bmap* b, unsigned i) noexcept {
+    b->tophash[i] = empty_one;
+    if (i == cells - 1) {
+        const bmap* const behind = overflow(b);
+        if (behind != nullptr && behind->tophash[0] != empty_rest) return;
+    } else if (b->tophash[i + 1] != empty_rest) {
+        return;
+    }
+    for (;;) {
+        b->tophash[i] = empty_rest;
+        if (i != 0) {
+            --i;
+        } else {
+            if (b == head) return;
+            bmap* before = head;
+            while (overflow(before) != b) before = overflow(before);
+            b = before;
+            i = cells - 1;
+        }
+        if (b->tophash[i] != empty_one) return;
+    }
+}
+
+/// Returns whether the key was there. Moves old buckets even when it was not.
+template <class Layout>
+template <class Same>
+inline bool map_core<Layout>::erase(std::uint64_t hash, Same&& same) {
+    const std::size_t index = hash & h->bucket_mask();
+    if (h->growing()) [[unlikely]]
+        grow_work(index);
+    const std::uint8_t top = top_hash(hash);
+    bmap* const head = bucket(h->buckets, index);
+    for (bmap* b = head; b != nullptr; b = overflow(b)) {
+        const group8 tops{b->tophash};
+        for (const unsigned i : tops.match(top)) {
+            if (!same(const_cast<const void*>(key_at(b, i)))) continue;
+            release_cell(b, i);
+            mark_empty(head, b, i);
+            if (--h->count == 0) h->hash0 = t.random().fastrand();
+            return true;
+        }
+        if (tops.match_empty()) break;
+    }
+    return false;
+}
+
+/// Go's mapclear: the array stays, B stays, everything else is as after make.
+///
+/// In the replay this is 1.19 to the letter: a walk that started before a growth
+/// still under way goes on to produce deleted entries. In go::map a walk ends when
+/// it finds the map cleared, which Go's rules allow and Go 1.21 does too.
+template <class Layout>
+void map_core<Layout>::clear() {
+    if (h->count == 0) return;
+    bucket_list* const list = h->extra != nullptr ? h->extra->overflow : nullptr;
+    bucket_list* const old_list = h->extra != nullptr ? h->extra->oldoverflow : nullptr;
+    if (h->oldbuckets != nullptr) {
+        const unsigned B = old_B();
+        if constexpr (Layout::as_go) {
+            drop_array(h->oldbuckets, B, old_list, h->buckets);
+        } else {
+            destroy_cells(h->oldbuckets, std::size_t{1} << B);
+            free_array({nullptr, h->oldbuckets, nullptr, old_list, std::size_t{1} << B,
+                        all_buckets(B), t.bucket_size()});
+        }
+    }
+    destroy_cells(h->buckets, h->bucket_count());
+    const std::size_t all = all_buckets(h->B);
+    for (std::size_t i = 0; i < h->bucket_count(); ++i) {
+        if constexpr (Layout::as_go) {
+            for (bmap* b = overflow(bucket(h->buckets, i)); b != nullptr;) {
+                bmap* const behind = overflow(b);
+                const auto offset = reinterpret_cast<std::uintptr_t>(b) -
+                                    reinterpret_cast<std::uintptr_t>(h->buckets);
+                if (offset >= all * t.bucket_size()) drop_object(b);
+                b = behind;
+            }
+        } else {
+            free_chain(bucket(h->buckets, i), h->buckets, all, t.bucket_size());
+        }
+    }
+    free_list(list);
+    if (side != nullptr) {
+        ++side->clears;
+        side->chains_left = false;
+    }
+    h->flags = static_cast<std::uint8_t>(h->flags & ~flag_same_size);
+    h->oldbuckets = nullptr;
+    h->nevacuate = 0;
+    h->noverflow = 0;
+    h->count = 0;
+    h->hash0 = t.random().fastrand();
+    if (h->extra != nullptr) *h->extra = {};
+    bmap* next_overflow = nullptr;
+    clear_array(h->buckets, h->B, next_overflow);
+    if (next_overflow != nullptr) h->extra->nextOverflow = next_overflow;
+}
+
+}  // namespace steady::go::internal

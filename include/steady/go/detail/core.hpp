@@ -1,0 +1,237 @@
+// core.hpp - Go's classic map as one algorithm over a layout: declarations.
+//
+// Everything that depends on types is asked of the Layout: sizes, the hash, whether
+// two keys are equal, how a cell moves and dies. There are two layouts:
+//
+//   static_layout<K, V, ...>   compile-time constants: go::map, fast
+//   dynamic_layout             a descriptor read at run time, like Go's maptype:
+//                              `steady replay`, which prints what the real runtime
+//                              prints; so that proof covers the code that users run
+//
+// A map_core is a view: the layout, the header, the keeper. Whoever owns the map
+// calls destroy(). Bodies:
+//
+//   buckets.hpp   arrays, spares, overflow buckets
+//   access.hpp    find, place, delete, clear
+//   grow.hpp      starting a growth, moving one old bucket
+//   walk.hpp      iteration
+//   verify.hpp    every invariant of a whole map
+//
+// Exceptions. Hash and equality of user types may throw, and so may every
+// allocation. Each operation first does all that can fail, then what cannot:
+//   - a growth starts only when its array is there;
+//   - an old bucket moves by a plan: destinations and overflow buckets are settled
+//     before the first cell moves, and moving is noexcept (static_layout puts types
+//     whose moves may throw behind pointers);
+//   - a cell counts as filled only when key and elem stand in it.
+// So an exception leaves the entries as they were. What may have happened before it
+// is progress of a growth, and an empty overflow bucket, neither of which can be seen.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "steady/core/check.hpp"
+#include "steady/core/fatal.hpp"
+#include "steady/core/group.hpp"
+#include "steady/core/random.hpp"
+#include "steady/go/detail/header.hpp"
+#include "steady/go/detail/keeper.hpp"
+#include "steady/go/detail/memory.hpp"
+
+namespace steady::go::internal {
+
+/// A cell of a bucket; no bucket: no cell.
+struct cell {
+    bmap* b = nullptr;
+    unsigned i = 0;
+    explicit operator bool() const noexcept { return b != nullptr; }
+};
+
+/// Where a key is or may go, as place() found it.
+struct found_cell {
+    cell at;
+    bool present;
+    std::uint8_t top;
+};
+
+/// A walk, field by field Go's hiter; the last three are steady's.
+struct hiter {
+    void* key = nullptr;  // null: the walk is over
+    void* elem = nullptr;
+    bmap* buckets = nullptr;
+    bmap* bptr = nullptr;
+    bucket_list* overflow = nullptr;
+    bucket_list* oldoverflow = nullptr;
+    std::size_t startBucket = 0;
+    std::uint8_t offset = 0;
+    bool wrapped = false;
+    std::uint8_t B = 0;
+    std::uint8_t i = 0;
+    std::size_t bucket = 0;
+    std::size_t checkBucket = 0;
+
+    bmap* array = nullptr;     // of the chain being walked
+    std::size_t head = 0;      // its bucket there
+    std::uint64_t clears = 0;  // of the keeper, when the walk began
+};
+
+/// No bucket is checked: the chain holds only what belongs to the bucket.
+inline constexpr std::size_t no_check = ~std::size_t{0};
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void fatal_misuse(const char* what,
+                                                                const void* map) noexcept {
+    fatal(message("go")
+              .text(what)
+              .text(" (map at ")
+              .hex(reinterpret_cast<std::uintptr_t>(map))
+              .text(")")
+              .line("A go::map, like Go's, has no lock: one thread writes, or many read.")
+              .line("Put a mutex around it, or keep a map per thread."));
+}
+
+template <class Layout>
+class map_core {
+public:
+    [[no_unique_address]] Layout t;
+    hmap* h = nullptr;
+    keeper* side = nullptr;
+
+    // ---- making and ending (buckets.hpp)
+    void make(std::uint64_t hint);
+    void make_small();
+    void destroy() noexcept;
+
+    // ---- access (access.hpp). `same(const void* key)` says whether it is the key sought.
+    template <class Same>
+    [[nodiscard]] cell find(std::uint64_t hash, Same&& same) const;
+    template <class Same>
+    [[nodiscard]] found_cell place(std::uint64_t hash, Same&& same);
+    void fill(const found_cell& f) noexcept;
+    template <class Same>
+    bool erase(std::uint64_t hash, Same&& same);
+    void clear();
+
+    // ---- growth (grow.hpp)
+    void start_growth();
+    void grow_work(std::size_t bucket);
+    void evacuate(std::size_t index);
+
+    // ---- walking (walk.hpp)
+    void start_walk(hiter& it);
+    void next(hiter& it) const;
+
+    void check() const;
+
+    // ---- flags
+    void begin_write() {
+        if ((load_flags() & flag_writing) != 0) [[unlikely]]
+            fatal_misuse("concurrent map writes", h);
+        store_flags(load_flags() ^ flag_writing);
+    }
+    void end_write() noexcept {
+        if ((load_flags() & flag_writing) == 0) [[unlikely]]
+            fatal_misuse("concurrent map writes", h);
+        store_flags(load_flags() & ~flag_writing);
+    }
+    void expect_no_writer(const char* what) const {
+        if ((load_flags() & flag_writing) != 0) [[unlikely]]
+            fatal_misuse(what, h);
+    }
+
+    // ---- cells
+    [[nodiscard]] bmap* bucket(bmap* array, std::size_t index) const noexcept {
+        return forward(array, index * t.bucket_size());
+    }
+    [[nodiscard]] bmap*& overflow(bmap* b) const noexcept {
+        return overflow_of(b, t.bucket_size());
+    }
+    [[nodiscard]] void* key_cell(bmap* b, unsigned i) const noexcept {
+        return forward(b, data_offset + i * t.key_size());
+    }
+    [[nodiscard]] void* elem_cell(bmap* b, unsigned i) const noexcept {
+        return forward(b, data_offset + cells * t.key_size() + i * t.elem_size());
+    }
+    [[nodiscard]] void* key_at(bmap* b, unsigned i) const noexcept {
+        void* k = key_cell(b, i);
+        return t.indirect_key() ? *static_cast<void**>(k) : k;
+    }
+    [[nodiscard]] void* elem_at(bmap* b, unsigned i) const noexcept {
+        void* e = elem_cell(b, i);
+        return t.indirect_elem() ? *static_cast<void**>(e) : e;
+    }
+    [[nodiscard]] bool walked() const noexcept { return side != nullptr && side->walked(); }
+
+    /// Buckets of `array`, spares included; `array` is buckets or oldbuckets.
+    [[nodiscard]] std::size_t all_buckets(unsigned B) const noexcept {
+        return array_buckets(t.bucket_size(), B);
+    }
+    [[nodiscard]] unsigned old_B() const noexcept { return h->same_size() ? h->B : h->B - 1u; }
+
+private:
+    struct stock;
+    struct move_plan;
+
+    // Plain loads and stores: atomic_ref only keeps the compiler from dropping a pair
+    // that it could prove useless in a program with one thread.
+    [[nodiscard]] std::uint8_t load_flags() const noexcept {
+        return __atomic_load_n(&h->flags, __ATOMIC_RELAXED);
+    }
+    void store_flags(unsigned flags) noexcept {
+        __atomic_store_n(&h->flags, static_cast<std::uint8_t>(flags), __ATOMIC_RELAXED);
+    }
+
+    /// Clears the writing flag when an exception passes.
+    struct writing {
+        map_core& m;
+        bool done = false;
+        explicit writing(map_core& map) : m{map} { m.begin_write(); }
+        writing(const writing&) = delete;
+        writing& operator=(const writing&) = delete;
+        void end() noexcept {
+            done = true;
+            m.end_write();
+        }
+        ~writing() {
+            if (!done) [[unlikely]]
+                m.store_flags(m.load_flags() & ~flag_writing);
+        }
+    };
+
+    // buckets.hpp
+    [[nodiscard]] bmap* make_array(unsigned B, bmap*& next_overflow);
+    void clear_array(bmap* array, unsigned B, bmap*& next_overflow) noexcept;
+    [[nodiscard]] bmap* mark_spares(bmap* array, unsigned B, std::size_t all) noexcept;
+    void need_extra();
+    void need_overflow_list();
+    void reserve_overflow(stock& s, std::size_t n);
+    [[nodiscard]] bmap* add_overflow(bmap* last, stock& s) noexcept;
+    [[nodiscard]] unsigned draw_overflow() const noexcept;
+    void drop_array(bmap* array, unsigned B, bucket_list* list, bmap* successor) noexcept;
+    void drop_object(void* object);
+    void destroy_cells(bmap* array, std::size_t buckets) noexcept;
+
+    // access.hpp
+    [[nodiscard]] bmap* home(std::uint64_t hash) const noexcept;
+    void release_cell(bmap* b, unsigned i);
+    void mark_empty(bmap* head, bmap* b, unsigned i) noexcept;
+
+    // grow.hpp
+    void plan(bmap* head, move_plan& p);
+    void move(bmap* head, std::size_t index, const move_plan& p, stock& s) noexcept;
+    void leave_behind(bmap* head) noexcept;
+    void advance(std::size_t old_buckets) noexcept;
+
+    // walk.hpp
+    [[nodiscard]] cell follow(const hiter& it, bmap* b, unsigned i) const noexcept;
+};
+
+}  // namespace steady::go::internal
+
+#include "steady/go/detail/buckets.hpp"
+
+#include "steady/go/detail/access.hpp"
+#include "steady/go/detail/grow.hpp"
+#include "steady/go/detail/walk.hpp"
+#include "steady/go/detail/verify.hpp"

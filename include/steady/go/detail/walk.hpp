@@ -1,0 +1,157 @@
+// walk.hpp - iteration with Go's rules. Part of map_core; core.hpp tells the story.
+//
+// A walk takes a snapshot of the array, begins at a random bucket and, in every
+// bucket, at a random cell, and goes round once. The map may be written meanwhile:
+//
+//   - the array was outgrown: the walk stays in the old one. Where a cell has moved,
+//     the entry is looked for where it is now; if it is gone, it is skipped.
+//   - the walk began in the middle of a growth: for a bucket whose old bucket has not
+//     moved, the walk reads the old one and takes what belongs to its bucket.
+//
+// So no entry comes twice, a deleted one does not come, one that was there from start
+// to end comes once, and one added meanwhile may or may not come.
+//
+// Looking for a moved entry. Go searches by the key, which the old cell still holds.
+// For plain bytes so do we. A C++ key that moved has left its old cell, so the entry
+// is followed instead: a chain fills X (and Y) in order, hence the n-th cell that went
+// to X stands in cell n of X's chain. Each kept array knows its successor (K2).
+#pragma once
+
+#include "steady/go/detail/core.hpp"
+
+namespace steady::go::internal {
+
+/// Begins a walk at a random place, and makes its first step. The caller has entered
+/// the keeper.
+template <class Layout>
+void map_core<Layout>::start_walk(hiter& it) {
+    it.B = h->B;
+    it.buckets = h->buckets;
+    if constexpr (Layout::as_go) {
+        if (!t.pointers()) {
+            need_overflow_list();
+            it.overflow = h->extra->overflow;
+            it.oldoverflow = h->extra->oldoverflow;
+        }
+    }
+    if (side != nullptr) it.clears = side->clears;
+    const std::uint64_t r = h->B > 31 - 3 ? t.random().fastrand64() : t.random().fastrand();
+    it.startBucket = r & h->bucket_mask();
+    it.offset = (r >> h->B) & (cells - 1);
+    it.bucket = it.startBucket;
+    constexpr std::uint8_t both = flag_iterator | flag_old_iterator;
+    if ((load_flags() & both) != both) __atomic_fetch_or(&h->flags, both, __ATOMIC_RELAXED);
+    next(it);
+}
+
+/// One step; key and elem are read now. it.key is null at the end.
+template <class Layout>
+void map_core<Layout>::next(hiter& it) const {
+    expect_no_writer("concurrent map iteration and map write");
+    if constexpr (!Layout::as_go) {
+        if (side->clears != it.clears) [[unlikely]] {
+            it.key = it.elem = nullptr;
+            return;
+        }
+    }
+    bmap* b = it.bptr;
+    unsigned i = it.i;
+    for (;;) {
+        if (b == nullptr) {
+            if (it.bucket == it.startBucket && it.wrapped) {
+                it.key = it.elem = nullptr;
+                return;
+            }
+            it.array = it.buckets;
+            it.head = it.bucket;
+            it.checkBucket = no_check;
+            if (h->growing() && it.B == h->B) {
+                const std::size_t old = it.bucket & (h->old_bucket_count() - 1);
+                if (!is_evacuated(bucket(h->oldbuckets, old))) {
+                    it.array = h->oldbuckets;
+                    it.head = old;
+                    it.checkBucket = it.bucket;
+                }
+            }
+            b = bucket(it.array, it.head);
+            if (++it.bucket == std::size_t{1} << it.B) {
+                it.bucket = 0;
+                it.wrapped = true;
+            }
+            i = 0;
+        }
+        for (; i < cells; ++i) {
+            const unsigned c = (i + it.offset) & (cells - 1);
+            const std::uint8_t top = b->tophash[c];
+            if (is_empty(top) || top == evacuated_empty) continue;
+            const bool moved = top == evacuated_x || top == evacuated_y;
+            cell now{b, c};
+            if constexpr (!Layout::cells_survive) {
+                if (moved) {
+                    now = follow(it, b, c);
+                    if (!now) continue;
+                }
+            }
+            void* k = key_at(now.b, now.i);
+            const bool findable = t.reflexive() || t.equals_itself(k);
+            if (it.checkBucket != no_check && !h->same_size()) {
+                // A bucket whose old one had not moved when we came to it: half of
+                // what is here belongs to another bucket, and comes there.
+                if (findable) {
+                    const std::uint64_t hash = t.hash(k, h->hash0);
+                    if ((hash & ((std::size_t{1} << it.B) - 1)) != it.checkBucket) continue;
+                } else if (it.checkBucket >> (it.B - 1) != (top & 1u)) {
+                    continue;
+                }
+            }
+            if constexpr (Layout::cells_survive) {
+                if (moved && findable) {
+                    if (h->count == 0) continue;
+                    now = find(t.hash(k, h->hash0),
+                               [&](const void* other) { return t.equal(k, other); });
+                    if (!now) continue;
+                    k = key_at(now.b, now.i);
+                }
+            }
+            it.key = k;
+            it.elem = elem_at(now.b, now.i);
+            it.bptr = b;
+            it.i = static_cast<std::uint8_t>(i + 1);
+            return;
+        }
+        b = overflow(b);
+        i = 0;
+    }
+}
+
+/// Where the entry of an evacuated cell is now; no cell when it is gone.
+template <class Layout>
+cell map_core<Layout>::follow(const hiter& it, bmap* b, unsigned i) const noexcept {
+    bmap* array = it.array;
+    std::size_t head = it.head;
+    while (b->tophash[i] == evacuated_x || b->tophash[i] == evacuated_y) {
+        const std::uint8_t way = b->tophash[i];
+        std::size_t before = 0;
+        for (bmap* p = bucket(array, head);; p = overflow(p)) {
+            for (unsigned c = 0; c < (p == b ? i : cells); ++c) before += p->tophash[c] == way;
+            if (p == b) break;
+        }
+        std::size_t old_buckets;
+        if (array == h->oldbuckets) {
+            old_buckets = h->old_bucket_count();
+            array = h->buckets;
+        } else {
+            const kept* const k = side->find(array);
+            old_buckets = k->buckets;
+            array = k->successor;
+        }
+        if (way == evacuated_y) head += old_buckets;
+        b = bucket(array, head);
+        for (; before >= cells; before -= cells) b = overflow(b);
+        i = static_cast<unsigned>(before);
+    }
+    if (b->tophash[i] < min_top_hash) return {};
+    return {b, i};
+}
+
+}  // namespace steady::go::internal
