@@ -2,6 +2,7 @@
 // central.hpp.
 #include "steady/heap/detail/central.hpp"
 
+#include <algorithm>
 #include <bit>
 
 #include "steady/core/fatal.hpp"
@@ -30,8 +31,13 @@ void unlink(central_list& list, span* s) noexcept {
 
 constexpr auto relaxed = std::memory_order_relaxed;
 
+// `count` bits from `first` on, within one word.
+constexpr std::uint64_t bit_run(unsigned first, unsigned count) noexcept {
+    return (~std::uint64_t{0} >> (64 - count)) << first;
+}
+
 // Moves up to `want` free objects of `s` to the slots below `end`, lowest address
-// on top.
+// on top. Neighbours are taken as one run of bits: a new span is nothing else.
 std::size_t take_from(span* s, slot* end, std::size_t want) noexcept {
     std::size_t taken = 0;
     std::uint64_t* bits = s->free_bits();
@@ -40,16 +46,40 @@ std::size_t take_from(span* s, slot* end, std::size_t want) noexcept {
         std::uint64_t word = bits[w];
         const std::uintptr_t word_base = s->base + std::uintptr_t{w} * 64 * size;
         while (word != 0 && taken < want) {
-            const auto bit = static_cast<unsigned>(std::countr_zero(word));
-            word &= word - 1;
-            ++taken;
-            end[-static_cast<std::ptrdiff_t>(taken)].store(
-                reinterpret_cast<void*>(word_base + bit * size), relaxed);
+            const auto first = static_cast<unsigned>(std::countr_zero(word));
+            const auto length = static_cast<unsigned>(std::countr_one(word >> first));
+            const auto run = static_cast<unsigned>(length < want - taken ? length : want - taken);
+            word &= ~bit_run(first, run);
+            std::uintptr_t object = word_base + first * size;
+            for (unsigned i = 0; i < run; ++i, object += size) {
+                ++taken;
+                end[-static_cast<std::ptrdiff_t>(taken)].store(reinterpret_cast<void*>(object),
+                                                               relaxed);
+            }
         }
         bits[w] = word;
     }
     s->free_count = static_cast<std::uint16_t>(s->free_count - taken);
     return taken;
+}
+
+// Marks `count` objects from `first` on as free. Returns the index of one that
+// already was, or object_count.
+std::uint32_t mark_free(span& s, std::uint32_t first, std::uint32_t count) noexcept {
+    std::uint64_t* bits = s.free_bits();
+    while (count != 0) {
+        const unsigned bit = first % 64;
+        const std::uint32_t run = count < 64 - bit ? count : 64 - bit;
+        const std::uint64_t mask = bit_run(bit, run);
+        std::uint64_t& word = bits[first / 64];
+        if ((word & mask) != 0) [[unlikely]] {
+            return first / 64 * 64 + static_cast<std::uint32_t>(std::countr_zero(word & mask));
+        }
+        word |= mask;
+        first += run;
+        count -= run;
+    }
+    return s.object_count;
 }
 
 }  // namespace
@@ -95,12 +125,14 @@ std::size_t heap_core::take_locked(central_list& list, unsigned node, span_class
 // are gathered in a register. Records are fetched ahead; in a random order each
 // is a cache miss, and the misses overlap.
 void heap_core::put(span_class sclass, const slot* objects, std::size_t count) noexcept {
-    std::size_t page = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-        const void* object = objects[i].load(relaxed);
-        const std::size_t at = reinterpret_cast<std::uintptr_t>(object) >> page_shift;
-        if (at != page) __builtin_prefetch(heap_map.find(object), 1);
-        page = at;
+    const auto page_at = [&](std::size_t k) {
+        return reinterpret_cast<std::uintptr_t>(objects[k].load(relaxed)) >> page_shift;
+    };
+    // Two or three records need no fetching ahead: then the ends are close together.
+    if (count > 1 && page_at(0) - page_at(count - 1) + 2 > 4) {
+        for (std::size_t k = 0; k < count; ++k) {
+            __builtin_prefetch(heap_map.find(objects[k].load(relaxed)), 1);
+        }
     }
     std::size_t i = 0;
     while (i < count) {
@@ -123,33 +155,50 @@ void heap_core::put(span_class sclass, const slot* objects, std::size_t count) n
     }
 }
 
-// Sets the bits of the leading objects that lie in `s`; returns how many.
+// How many objects at the front of `objects`, in a row, lie `step` bytes apart.
+std::size_t row_length(const slot* objects, std::size_t longest, std::uintptr_t step) noexcept {
+    std::size_t length = 1;
+    auto expected = reinterpret_cast<std::uintptr_t>(objects[0].load(relaxed)) + step;
+    while (length < longest &&
+           reinterpret_cast<std::uintptr_t>(objects[length].load(relaxed)) == expected) {
+        ++length;
+        expected += step;
+    }
+    return length;
+}
+
+// Sets the bits of the leading objects that lie in `s`; returns how many. Only the
+// first of a row of neighbours is divided: rows that rise come from queues and
+// arrays, rows that fall from stacks and lists.
 std::size_t heap_core::put_run(span& s, const slot* objects, std::size_t count) noexcept {
     const std::uintptr_t base = s.base;
     const std::size_t span_size = s.byte_count();
     const std::size_t size = s.small_size;
     const std::uint64_t divmul = s.divmul;
     const std::uint32_t object_count = s.object_count;
-    std::uint64_t* bits = s.free_bits();
-    std::uint32_t word = 0;
-    std::uint64_t gathered = bits[0];
     std::size_t i = 0;
-    for (; i < count; ++i) {
+    while (i < count) {
         void* object = objects[i].load(relaxed);
         const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(object) - base;
         if (offset >= span_size) break;
-        const auto index = static_cast<std::uint32_t>((offset * divmul) >> 32);
+        auto index = static_cast<std::uint32_t>((offset * divmul) >> 32);
         if (index * size != offset || index >= object_count) report_invalid_free(object);
-        if (index / 64 != word) {
-            bits[word] = gathered;
-            word = index / 64;
-            gathered = bits[word];
+        const std::size_t left = count - i;
+        const std::uintptr_t next =
+            left > 1 ? reinterpret_cast<std::uintptr_t>(objects[i + 1].load(relaxed)) : 0;
+        std::size_t row = 1;
+        if (next == base + offset + size) {
+            row = row_length(objects + i, std::min<std::size_t>(left, object_count - index), size);
+        } else if (next == base + offset - size) {
+            row = row_length(objects + i, std::min<std::size_t>(left, index + 1), -size);
+            index -= static_cast<std::uint32_t>(row - 1);
         }
-        const std::uint64_t bit = std::uint64_t{1} << (index % 64);
-        if ((gathered & bit) != 0) report_double_free(object, s);
-        gathered |= bit;
+        const std::uint32_t doubly = mark_free(s, index, static_cast<std::uint32_t>(row));
+        if (doubly != object_count) {
+            report_double_free(reinterpret_cast<void*>(base + doubly * size), s);
+        }
+        i += row;
     }
-    bits[word] = gathered;
     return i;
 }
 

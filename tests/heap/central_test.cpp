@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "heap/own_core.hpp"
@@ -45,7 +46,10 @@ public:
                     for (auto skip = random_.fastrandn(4); skip > 0 && from != out.end(); --skip)
                         ++from;
                 }
-                for (std::size_t k = back.size(); k > 1; --k)
+                // Rising rows as they are, falling ones, or no row at all.
+                const auto order = random_.fastrandn(3);
+                if (order == 1) std::reverse(back.begin(), back.end());
+                for (std::size_t k = back.size(); order == 2 && k > 1; --k)
                     std::swap(back[k - 1], back[random_.fastrandn(static_cast<std::uint32_t>(k))]);
                 core_.put(sclass_, back);
             }
@@ -213,6 +217,18 @@ TEST(CentralList, AShortMagazineIsBetterThanANewSpan) {
     EXPECT_EQ(core.list(of_64).spans, 1u);
     EXPECT_EQ(core.take(of_64, 100).size(), 100u);
     EXPECT_EQ(core.list(of_64).spans, 2u);
+}
+
+TEST(CentralList, ADoubleFreeInsideARowIsNamedByItsOwnAddress) {
+    for (const bool falling : {false, true}) {
+        own_core core;
+        std::vector<void*> row = core.take(of_64, 100);  // over the border of a bitmap word
+        core.put(of_64, {row[70]});
+        char address[32];
+        std::snprintf(address, sizeof address, "%p", row[70]);
+        if (falling) std::reverse(row.begin(), row.end());
+        EXPECT_DEATH(core.put(of_64, row), address);
+    }
 }
 
 TEST(CentralList, TheSpanThatWasFreedFirstIsUsedFirst) {
