@@ -1,9 +1,4 @@
 // command.cpp - the command line of `steady replay`.
-//
-// A mode prints through one std::string that goes to stdout at its end or when a
-// line of the script is wrong: what was right until then is still worth reading.
-#include "replay/replay.hpp"
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,12 +6,11 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "replay/heap.hpp"
 #include "replay/input.hpp"
-#include "support/exit_code.hpp"
-#include "support/terminal.hpp"
-#if __has_include("replay/map.hpp")
 #include "replay/map.hpp"
-#endif
+#include "replay/replay.hpp"
+#include "support/exit_code.hpp"
 #if __has_include("replay/slice.hpp")
 #include "replay/slice.hpp"
 #endif
@@ -26,14 +20,48 @@ namespace {
 
 using namespace replay;
 
-#if __has_include("replay/map.hpp")
 void add_map(CLI::App& parent, int& exit_code) {
     const auto file = std::make_shared<std::string>("-");
     CLI::App* command = parent.add_subcommand("map", "Run a map script and print what it shows");
     command->add_option("FILE", *file, "The script (default: -, standard input)")->type_name("");
     command->callback([file, &exit_code] { exit_code = replay_map(read_input(*file), *file); });
 }
-#endif
+
+struct heap_options {
+    std::string key, elem;
+    std::uint64_t n = 0;
+    bool hinted = false;
+};
+
+void add_heap(CLI::App& parent, int& exit_code) {
+    CLI::App* command =
+        parent.add_subcommand("heap", "Print what maps cost, as the heap itself counted it");
+    command->require_subcommand(1);
+    command->add_subcommand("classes", "The heap's size classes")->callback([&exit_code] {
+        replay_heap_classes();
+        exit_code = exit_done;
+    });
+    command->add_subcommand("maps", "Maps of 8 to a million entries, with and without a hint")
+        ->callback([&exit_code] {
+            replay_heap_maps();
+            exit_code = exit_done;
+        });
+    const auto options = std::make_shared<heap_options>();
+    CLI::App* one = command->add_subcommand("one", "One map with the keys 0 to N-1 and zero elems");
+    const auto add = [one](const char* name, auto& variable, const char* what) {
+        return one->add_option(name, variable, what)->required()->type_name("");
+    };
+    add("KEY", options->key, "u8, u16, u32 or u64");
+    add("ELEM", options->elem, "u8 u16 u32 u64 f64 str bN s16 void");
+    constexpr std::uint64_t most = 1'000'000'000;
+    add("N", options->n, "How many entries")
+        ->check(CLI::Range(std::uint64_t{0}, most).description(""));
+    add("HINT", options->hinted, "1: make the map with the hint N; 0: without one");
+    one->callback([options, &exit_code] {
+        replay_heap_one(options->key, options->elem, options->n, options->hinted);
+        exit_code = exit_done;
+    });
+}
 
 }  // namespace
 
@@ -41,9 +69,11 @@ void add_replay_command(CLI::App& app, int& exit_code) {
     CLI::App* command = app.add_subcommand(
         "replay", "Print what Go's runtime prints for a script of map, slice or heap operations");
     command->require_subcommand(1);
-#if __has_include("replay/map.hpp")
+    command->footer(
+        "The formats are in docs/guide/replay.md. tests/oracle is the same command on Go's own\n"
+        "runtime, so the two outputs can be compared byte by byte.");
     add_map(*command, exit_code);
-#endif
+    add_heap(*command, exit_code);
 }
 
 }  // namespace steady::cli
