@@ -173,7 +173,9 @@ std::size_t usable_size(const void* p) noexcept {
     return detail::usable_size(p);
 }
 void set_memory_limit(std::size_t soft, std::size_t hard) noexcept {
-    if (open_heap()) limits.set(soft, hard);
+    if (!open_heap()) return;
+    limits.set(soft, hard);
+    obey_limits();
 }
 std::size_t trim() noexcept {
     return detail::trim();
@@ -221,6 +223,8 @@ void for_each_object(void (*visit)(void* context, const object_info& object),
 heap::heap() noexcept : instance_(nullptr) {
     if (!open_heap()) return;
     const os::lock_guard guard(instances.lock);
+    const room granted(bytes{sizeof(heap_instance)});
+    if (!granted) return;
     instance_ = instances.pool.get(metadata_ledgers.caches);
     if (instance_ == nullptr) return;
     __builtin_memset(static_cast<void*>(instance_), 0,

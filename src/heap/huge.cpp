@@ -42,6 +42,14 @@ unsigned order_for(std::size_t size) noexcept {
 
 }  // namespace
 
+bytes huge_heap::tables_to_come() const noexcept {
+    // relaxed; only an estimate depends on it.
+    if (area_reach_.load(std::memory_order_relaxed) != 0) return {};
+    const auto order =
+        static_cast<unsigned>(std::bit_width(settings_.area_size / huge_slots::granule)) - 1;
+    return bytes{sizeof(huge_block*) << order} + huge_slots::tree_size(order);
+}
+
 result<void> huge_heap::open() noexcept {
     if (area_.is_open()) return {};
     result<os::area> area = os::area::open(settings_.area_size, huge_slots::granule, settings_.hint,

@@ -123,10 +123,10 @@ bool huge_heap::retire(huge_block* block) noexcept {
     return true;
 }
 
-bool huge_heap::scavenge(bytes budget, bool force) noexcept {
+bool huge_heap::scavenge(bytes budget, bool force, bool background) noexcept {
     for (std::size_t spent = 0; spent < budget.count();) {
         os::lock_guard hold(release_);
-        const std::size_t released = release_step(force, true);
+        const std::size_t released = release_step(force, background);
         if (released == 0) break;
         spent += released;
     }

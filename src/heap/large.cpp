@@ -74,14 +74,17 @@ void count_resized(huge_block* b, std::size_t before) noexcept {
     if (after < before) counts.bytes_freed.fetch_add(before - after, relaxed);
 }
 
-// Grows the large span `s` to hold `size` bytes where it stands.
-bool grow_span(span& s, std::size_t size) noexcept {
-    const std::uint32_t wanted = pages_for(size);
-    if (!make_room(bytes{(std::size_t{wanted} - s.page_count) << page_shift})) return false;
-    bool zeroed = false;
-    if (s.owner->is_default()) return store.extend(&s, wanted, zeroed);
+// Grows the large span `s` to hold `size` bytes where it stands. `zeroed` tells whether
+// the new pages read as zero.
+bool grow_span(span& s, std::size_t size, bool& zeroed) noexcept {
+    const auto extend = [&]() noexcept {
+        const std::uint32_t wanted = pages_for(size);
+        const room granted(bytes{(std::size_t{wanted} - s.page_count) << page_shift});
+        return granted && store.extend(&s, wanted, zeroed);
+    };
+    if (s.owner->is_default()) return extend();
     const os::lock_guard guard(instance_lock(*s.owner));
-    return store.extend(&s, wanted, zeroed);
+    return extend();
 }
 
 // malloc's allocate(), or the same for objects that may hold pointers.
@@ -113,21 +116,26 @@ void* resize_huge(huge_block* b, void* p, std::size_t size) noexcept {
         huge_memory_is_idle();
         return p;
     }
-    if (!make_room(bytes{size - before})) return nullptr;
-    if (huge_blocks.grow(b, bytes{in_pages(size)})) {
-        count_resized(b, before);
-        return p;
+    {
+        const room granted(bytes{size - before});
+        if (!granted) return nullptr;
+        if (huge_blocks.grow(b, bytes{in_pages(size)})) {
+            count_resized(b, before);
+            return p;
+        }
+        if (const auto moved = huge_blocks.grow_moving(b, bytes{in_pages(size)})) {
+            count_resized(*moved, before);
+            return (*moved)->base;
+        }
     }
-    const auto moved = huge_blocks.grow_moving(b, bytes{in_pages(size)});
-    if (!moved) return move_to_new(p, before, size, b->noscan);
-    count_resized(*moved, before);
-    return (*moved)->base;
+    return move_to_new(p, before, size, b->noscan);
 }
 
 void* resize_large(span* s, void* p, std::size_t size) noexcept {
     const std::size_t before = s->object_size();
+    bool zeroed = false;
     if (size > before) {
-        if (size < huge_threshold && grow_span(*s, size)) return p;
+        if (size < huge_threshold && grow_span(*s, size, zeroed)) return p;
         return move_to_new(p, before, size, s->noscan());
     }
     const std::size_t too_small = checked::sizes_are_compared() ? largest_small : largest_small / 2;
@@ -168,8 +176,9 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
     const std::size_t rounded = in_pages(size == 0 ? 1 : size);
     bool is_zero = false;
     if (rounded >= huge_threshold) {
-        if (!make_room(bytes{rounded})) return nullptr;
-        const auto block = huge_blocks.allocate(bytes{rounded}, alignment, is_zero, &core);
+        const room granted(bytes{rounded} + huge_blocks.tables_to_come());
+        const auto block = granted ? huge_blocks.allocate(bytes{rounded}, alignment, is_zero, &core)
+                                   : error{errc::memory_limit, 12, "allocating a huge block"};
         if (block) {
             (*block)->noscan = noscan;
             core.huge_.allocated.fetch_add(1, relaxed);
@@ -270,13 +279,15 @@ bool grow_in_place(void* p, std::size_t size) noexcept {
     if (size <= at.usable) return true;
     if (size > largest_request) return false;
     if (at.b != nullptr) {
-        if (!make_room(bytes{size - at.usable})) return false;
+        const room granted(bytes{size - at.usable});
+        if (!granted) return false;
         if (!huge_blocks.grow(at.b, bytes{in_pages(size)})) return false;
         count_resized(at.b, at.usable);
         return true;
     }
+    bool zeroed = false;
     return at.s != nullptr && at.s->kind == span_kind::large && size < (std::size_t{1} << 40) &&
-           grow_span(*at.s, size);
+           grow_span(*at.s, size, zeroed);
 }
 
 std::size_t usable_size(const void* p) noexcept {
@@ -287,21 +298,71 @@ bool owns(const void* p) noexcept {
     return heap_map.find(p) != nullptr || huge_blocks.find(p) != nullptr;
 }
 
-// The limits count what is resident or may become so: the os ledger `ready`.
-// Cached free pages are given up for them, in steps the caller hardly feels.
-bool make_room(bytes more) noexcept {
+// ---- The limits count what is resident or may become so: the os ledger `ready`.
+
+namespace {
+
+constexpr std::size_t step_bytes = os::step.count();
+
+// What comes beside the bytes asked for: a chunk of records (256 KiB), the first piece
+// of each table of the address map and of the page bits (140 KiB), and once the stack
+// of the background thread (88 KiB); then the tables of each further 64 MiB (76 KiB).
+constexpr std::size_t records_at_most = std::size_t{512} << 10;
+constexpr std::size_t with_tables(std::size_t size) noexcept {
+    return size + size / 512 + records_at_most;
+}
+
+std::size_t ready_bytes() noexcept {
+    return os::ledgers().ready.value().count();
+}
+
+std::size_t above(std::size_t limit, std::size_t more) noexcept {
+    const std::size_t wanted = ready_bytes() + more;
+    return limit != 0 && wanted > limit ? wanted - limit : 0;
+}
+
+// At least `size` bytes of free pages, in steps; false when not a page was free.
+bool give_back(std::size_t size) noexcept {
+    const std::size_t released = release_free_pages(size, true, false);
+    if (released >= size) return true;
+    const std::size_t idle = idle_huge_bytes();
+    huge_blocks.scavenge(bytes{size - released}, true, false);
+    return released != 0 || idle_huge_bytes() < idle;
+}
+
+}  // namespace
+
+room::room(bytes more) noexcept {
     const std::size_t soft = limits.soft.load(relaxed);
     const std::size_t hard = limits.hard.load(relaxed);
-    if (soft == 0 && hard == 0) return true;
-    const std::size_t ready = os::ledgers().ready.value().count();
-    const std::size_t limit = soft != 0 && (hard == 0 || soft < hard) ? soft : hard;
-    if (ready + more.count() <= limit) return true;
-    const std::size_t excess = ready + more.count() - limit;
-    const std::size_t released = release_free_pages(excess, true, false);
-    if (released < excess) {
-        huge_blocks.scavenge(bytes{excess - released}, true);
+    if (soft == 0 && hard == 0) return;
+    limits.taking.lock();
+    alone_ = true;
+    const std::size_t size = more.count();
+    if (const std::size_t excess = above(soft, size)) {
+        const std::size_t most = 2 * size + step_bytes;
+        static_cast<void>(give_back(excess < most ? excess : most));
     }
-    return hard == 0 || os::ledgers().ready.value().count() + more.count() <= hard;
+    while (const std::size_t excess = above(hard, with_tables(size))) {
+        if (give_back(excess)) continue;
+        granted_ = false;
+        limits.taking.unlock();
+        alone_ = false;
+        return;
+    }
+}
+
+room::~room() {
+    if (alone_) limits.taking.unlock();
+}
+
+void obey_limits() noexcept {
+    for (;;) {
+        const std::size_t over_soft = above(limits.soft.load(relaxed), 0);
+        const std::size_t over_hard = above(limits.hard.load(relaxed), 0);
+        const std::size_t excess = over_soft > over_hard ? over_soft : over_hard;
+        if (excess == 0 || !give_back(excess < step_bytes ? excess : step_bytes)) return;
+    }
 }
 
 }  // namespace steady::detail

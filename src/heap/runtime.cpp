@@ -112,6 +112,8 @@ thread_cache* attach_thread() noexcept {
         } else {
             // K4: fresh metadata is zero, and a zeroed cache is an empty one;
             // constructing it would touch four pages of which few are used.
+            const room granted(bytes{sizeof(thread_cache)});
+            if (!granted) return nullptr;
             c = static_cast<thread_cache*>(os::metadata_alloc(
                 bytes{sizeof(thread_cache)}, alignof(thread_cache), metadata_ledgers.caches));
             if (c == nullptr) return nullptr;
@@ -271,7 +273,7 @@ std::size_t trim() noexcept {
     std::size_t after = before;
     for (std::size_t last = ~std::size_t{0}; after < last;) {  // while it makes progress
         last = after;
-        huge_blocks.scavenge(bytes{std::size_t{64} << 20}, true);
+        huge_blocks.scavenge(bytes{std::size_t{64} << 20}, true, false);
         after = idle_huge_bytes();
     }
     return released + (before > after ? before - after : 0);
@@ -290,6 +292,7 @@ void before_fork() noexcept {
     guards::before_fork();
     for (unsigned i = 0; i < (default_core.nodes_ + 1) * span_class_count; ++i)
         default_core.centrals_[i].lock.lock();
+    limits.taking.lock();
     scavenger_before_fork();
     store.lock_all();
     huge_blocks.before_fork();
@@ -300,6 +303,7 @@ void after_fork_in_parent() noexcept {
         huge_blocks.after_fork_in_parent();
         store.unlock_all();
         scavenger_after_fork();
+        limits.taking.unlock();
         for (unsigned i = (default_core.nodes_ + 1) * span_class_count; i-- > 0;)
             default_core.centrals_[i].lock.unlock();
         guards::after_fork();

@@ -174,9 +174,8 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
     const unsigned objects = is_small ? class_objects[request.sclass >> 1] : 1;
     const unsigned words = (objects + 63) / 64;
     const unsigned links = request.owner->is_default() ? 0 : 2;
-    if (!make_room(to_bytes(pages{request.page_count}))) {
-        return error{errc::memory_limit, 12, "allocating a span"};
-    }
+    const room granted(to_bytes(pages{request.page_count}));
+    if (!granted) return error{errc::memory_limit, 12, "allocating a span"};
 
     note_page_traffic();
     const os::lock_guard guard(n.lock);

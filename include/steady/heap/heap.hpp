@@ -95,8 +95,11 @@ std::size_t trim() noexcept;
 /// ledger `ready`: what is resident or may become so by being touched.
 ///
 /// soft  free pages are given back before new ones are taken above it
-/// hard  allocations that would need more fail: nullptr, std::bad_alloc
+/// hard  allocations that would need more fail: nullptr, std::bad_alloc. Half a
+///       megabyte of it is kept for tables and records
 ///
+/// Cost     lowering a limit gives free pages back until it holds, in calls of at
+///          most 2 MiB. With a limit, threads take memory from the system in turn.
 /// Threads  any.
 void set_memory_limit(std::size_t soft, std::size_t hard) noexcept;
 

@@ -165,10 +165,11 @@ public:
     /// Gives idle pages back to the system, oldest first, in calls of at most 2 MiB.
     ///
     /// force      also what became idle only now.
+    /// background not on a caller's path; only announced to the hook.
     /// Returns    whether idle pages remain, so that another call will have work.
     /// Cost       `budget` bytes decommitted, and at most one step more.
     /// Threads    any; made for the background thread. Others wait for one step at most.
-    bool scavenge(bytes budget, bool force) noexcept;
+    bool scavenge(bytes budget, bool force, bool background = true) noexcept;
 
     /// While a background thread calls scavenge(), callers do its work only when twice as
     /// much is idle as should be.
@@ -180,6 +181,9 @@ public:
     [[nodiscard]] bytes idle() const noexcept {
         return bytes{idle_.load(std::memory_order_relaxed)};
     }
+
+    /// What the first block brings with it: find()'s table and the buddy tree. Then 0.
+    [[nodiscard]] bytes tables_to_come() const noexcept;
 
     /// The addresses all blocks lie in; closed before the first block.
     [[nodiscard]] const os::area& area() const noexcept { return area_; }

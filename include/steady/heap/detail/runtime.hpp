@@ -79,6 +79,7 @@ bool empty_idle_caches(std::uint32_t idle_ticks, const thread_cache* except) noe
 /// In bytes; 0: none.
 struct memory_limits {
     std::atomic<std::size_t> soft{0}, hard{0};
+    os::mutex taking;  // see `room`
     void set(std::size_t s, std::size_t h) noexcept {
         soft.store(s, std::memory_order_relaxed);
         hard.store(h, std::memory_order_relaxed);
@@ -86,8 +87,36 @@ struct memory_limits {
 };
 extern memory_limits limits;
 
-/// Releases free pages until the os ledger `ready` leaves room for `more` bytes
-/// under the memory limits. False: the hard limit forbids them.
-[[nodiscard]] bool make_room(bytes more) noexcept;
+/// The right to take `more` bytes from the system, held while they are taken:
+///
+///   const room granted(bytes{n});
+///   if (!granted) return nullptr;
+///   ... store.make, huge_blocks.allocate, ...
+///
+/// Without a limit it is two loads. With one, whoever takes memory does so alone,
+/// or two callers could find the same last bytes free; and first it gives back free
+/// pages: for the soft limit twice what it takes and a step of 2 MiB at most, so that
+/// no caller pays for what others left; for the hard limit what is missing.
+///
+/// The tables and records that come with the bytes are charged beforehand, at their
+/// most, so the os ledger `ready` never passes the hard limit.
+/// Threads    any; holds `room` of lock_order.hpp, takes `releasing`, `pages`, `huge`.
+class [[nodiscard]] room {
+public:
+    explicit room(bytes more) noexcept;
+    ~room();
+    room(const room&) = delete;
+    room& operator=(const room&) = delete;
+
+    /// False: the hard limit forbids the bytes.
+    explicit operator bool() const noexcept { return granted_; }
+
+private:
+    bool granted_ = true;
+    bool alone_ = false;
+};
+
+/// Gives free pages back until `ready` is below both limits or none is left.
+void obey_limits() noexcept;
 
 }  // namespace steady::detail
