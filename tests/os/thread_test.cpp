@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "os/support/processes.hpp"
+#include "steady/core/fatal.hpp"
 #include "steady/os/detail/syscall.hpp"
 #include "steady/os/memory.hpp"
 #include "steady/os/mutex.hpp"
@@ -191,6 +192,47 @@ TEST(background_thread, runs_no_signal_handler_of_the_program) {
     EXPECT_EQ(handled_by.load(), os::detail::sys_gettid());
     sigaction(SIGUSR1, &before, nullptr);
     end(thread);
+}
+
+void fail(void*) {
+    fatal(message("test").text("something is wrong in the background"));
+}
+
+// F5. A crash reporter allocates, prints and reads errno: nothing for a thread without TLS.
+TEST(background_thread, fails_on_a_thread_of_the_program) {
+    EXPECT_EQ(in_child([] {
+                  static os::background_thread thread;
+                  static long main_thread;
+                  main_thread = os::detail::sys_gettid();
+                  set_fatal_handler([](const char*) { _exit(51); });
+                  signal(SIGABRT,
+                         [](int) { _exit(os::detail::sys_gettid() == main_thread ? 50 : 52); });
+                  thread.start(fail, nullptr).value();
+                  for (;;) os::sleep_for(1'000'000'000);
+                  return 0;
+              }),
+              50);
+}
+
+TEST(background_thread, stops_the_process_when_nobody_handles_its_failure) {
+    const auto fails_with = [](auto prepare) {
+        return in_child([&] {
+            static os::background_thread thread;
+            prepare();
+            thread.start(fail, nullptr).value();
+            for (;;) os::sleep_for(1'000'000'000);
+            return 0;
+        });
+    };
+    EXPECT_EQ(fails_with([] { signal(SIGABRT, SIG_DFL); }), 1000 + SIGABRT);
+    EXPECT_EQ(fails_with([] { signal(SIGABRT, [](int) {}); }), 1000 + SIGABRT) << "it came back";
+    EXPECT_EQ(fails_with([] {
+                  signal(SIGABRT, SIG_IGN);
+                  sigset_t all;
+                  sigfillset(&all);
+                  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+              }),
+              1000 + SIGABRT);
 }
 
 TEST(background_thread, shares_a_mutex_with_threads_of_the_program) {

@@ -19,6 +19,8 @@
 //   F4  A handler is taken out before it is called. A second failure, inside the
 //       handler or in another thread, finds none and stops the process at once;
 //       whoever left by longjmp installs it again.
+//   F5  Nothing of the program runs in a thread that libc does not know: neither the
+//       handler here nor one of SIGABRT, which expect thread-local variables.
 //
 // Cost    a passing check pays nothing. All of this is cold and out of line, and
 //         header-only, because the containers are header-only and stop this way
@@ -122,12 +124,26 @@ inline constinit std::atomic<fatal_handler> installed_fatal_handler{nullptr};
     }
 }
 
+inline constexpr std::size_t signal_set_size = 8;
+
+/// A thread made without libc (os::background_thread), known by its signal mask: all
+/// are blocked, also 32 and 33, which libc keeps for itself and lets nobody block.
+[[nodiscard]] inline bool in_thread_without_libc() noexcept {
+    constexpr long sig_block = 0;
+    std::uint64_t blocked = 0;
+    linux_call(SYS_rt_sigprocmask, sig_block, 0, address_of(&blocked), signal_set_size);
+    constexpr std::uint64_t libcs_own = std::uint64_t{3} << 31;  // bit n - 1 is signal n
+    return (blocked & libcs_own) == libcs_own;
+}
+
 /// Ends the process by SIGABRT without libc: once with whatever handler the
 /// program has (crash reporters live there), then with the kernel's default.
+///
+/// From a thread without libc the signal goes to the process, so that another thread
+/// runs the handler, and gets a few seconds for it.
 [[noreturn, gnu::cold]] inline void stop_process() noexcept {
     constexpr long sig_abort = 6;
     constexpr long sig_unblock = 1;
-    constexpr std::size_t signal_set_size = 8;
     const std::uint64_t only_abort = std::uint64_t{1} << (sig_abort - 1);
     const struct {
         std::uint64_t handler, flags, restorer, mask;
@@ -135,9 +151,16 @@ inline constinit std::atomic<fatal_handler> installed_fatal_handler{nullptr};
 
     const long process = linux_call(SYS_getpid);
     const long thread = linux_call(SYS_gettid);
-    linux_call(SYS_rt_sigprocmask, sig_unblock, address_of(&only_abort), 0, signal_set_size);
-    linux_call(SYS_tgkill, process, thread, sig_abort);
+    if (in_thread_without_libc()) {
+        linux_call(SYS_kill, process, sig_abort);
+        std::int64_t patience[] = {3, 0};  // seconds, nanoseconds
+        linux_call(SYS_nanosleep, address_of(patience), address_of(patience));
+    } else {
+        linux_call(SYS_rt_sigprocmask, sig_unblock, address_of(&only_abort), 0, signal_set_size);
+        linux_call(SYS_tgkill, process, thread, sig_abort);
+    }
     linux_call(SYS_rt_sigaction, sig_abort, address_of(&default_action), 0, signal_set_size);
+    linux_call(SYS_rt_sigprocmask, sig_unblock, address_of(&only_abort), 0, signal_set_size);
     linux_call(SYS_tgkill, process, thread, sig_abort);
     linux_call(SYS_exit_group, 134);  // 128 + SIGABRT, as a shell would report it
     __builtin_trap();
@@ -163,7 +186,7 @@ inline fatal_handler set_fatal_handler(fatal_handler handler) noexcept {
     detail::write_to_stderr(what);
     const fatal_handler handler =
         detail::installed_fatal_handler.exchange(nullptr, std::memory_order_acq_rel);
-    if (handler != nullptr) handler(what.c_str());
+    if (handler != nullptr && !detail::in_thread_without_libc()) handler(what.c_str());  // F5
     detail::stop_process();
 }
 

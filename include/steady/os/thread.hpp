@@ -20,7 +20,8 @@
 // expect libc's own TLS) or use thread_local variables of the program; its thread pointer
 // shows a block of zeroes, so a stray read finds 0 instead of a fault.
 //
-// All signals are blocked: a handler of the program runs on the program's threads only.
+// All signals are blocked: a handler of the program runs on the program's threads only,
+// and fatal() knows the thread by it (core/fatal.hpp, F5).
 // The thread never keeps a process alive: exit() and _exit() end all threads.
 //
 // Known edges  libc does not count the thread: after setuid() in the program it keeps its
