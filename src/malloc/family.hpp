@@ -39,9 +39,6 @@ namespace steady::detail {
 /// object may be larger; compilers rely on it.
 inline constexpr std::size_t largest_object = PTRDIFF_MAX;
 
-// Found without the table of addresses, which free may not read before relocation (B1).
-extern STEADY_HIDDEN address_map heap_map;
-
 /// Ends a C member that could not allocate. Returns nullptr.
 STEADY_SLOW inline void* out_of_memory() noexcept {
     if (small_limit != 0) errno = ENOMEM;  // before ready, errno cannot be found (B1)
@@ -82,15 +79,18 @@ STEADY_SLOW inline void* out_of_memory() noexcept {
 
 /// The fast half of free and delete; false sends the caller to its slow half.
 [[gnu::always_inline]] inline bool push(void* p) noexcept {
+    // acquire, and first; pairs with the release that published the tables.
+    const std::size_t ready = heap_map.pages_ready.load(std::memory_order_acquire);
     const std::size_t page = heap_map.page_of(reinterpret_cast<std::uintptr_t>(p));
-    if (page >= heap_map.pages_ready.load(std::memory_order_relaxed)) [[unlikely]]
+    if (page >= ready) [[unlikely]]
         return false;
     bin& b = current_cache->bins[heap_map.class_of_page[page].load(std::memory_order_relaxed)];
     const slot_pointer top = b.push.load(std::memory_order_relaxed);
     if (top >= b.push_end.load(std::memory_order_relaxed)) [[unlikely]]
         return false;
     top->store(p, std::memory_order_relaxed);
-    b.push.store(top + 1, std::memory_order_relaxed);
+    // release; pairs with the acquire in drain_closed, as in deallocate() of front.hpp.
+    b.push.store(top + 1, std::memory_order_release);
     return true;
 }
 

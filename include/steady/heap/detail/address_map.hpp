@@ -27,6 +27,11 @@
 #include "steady/core/units.hpp"
 #include "steady/heap/detail/span.hpp"
 
+/// -fvisibility=hidden speaks of definitions. A declaration has to say it itself, or the
+/// compiler fetches the address from a table: a load more in malloc and free on AArch64,
+/// and one that is not valid before the library is relocated (src/malloc/early.hpp, B1).
+#define STEADY_HEAP_HIDDEN __attribute__((visibility("hidden")))
+
 namespace steady::detail {
 
 struct address_map {
@@ -53,6 +58,6 @@ struct address_map {
 };
 
 /// One for the process, since addresses are one space; constant-initialised.
-extern address_map heap_map;
+extern STEADY_HEAP_HIDDEN address_map heap_map;
 
 }  // namespace steady::detail

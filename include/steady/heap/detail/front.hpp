@@ -26,8 +26,9 @@ namespace steady::detail {
 
 /// The cache of the calling thread. initial-exec: the access is one instruction
 /// and never calls the loader, which would call malloc.
-extern __thread thread_cache* current_cache __attribute__((tls_model("initial-exec")));
-extern thread_cache empty_cache;
+extern STEADY_HEAP_HIDDEN __thread thread_cache* current_cache
+    __attribute__((tls_model("initial-exec")));
+extern STEADY_HEAP_HIDDEN thread_cache empty_cache;
 
 inline constexpr std::size_t largest_small = 32768;
 inline constexpr std::size_t table_split = 1024;  // steps of 8 bytes up to here, of 128 above
