@@ -378,13 +378,23 @@ void thread_cache::reopen() noexcept {
     idle_ticks = 0;
 }
 
-void thread_cache::add_counts(class_counts* counts) noexcept {
+void thread_cache::add_freed(class_counts* counts) noexcept {
+    const os::lock_guard guard(lock);
+    for (unsigned c = 0; c < span_class_count; ++c) {
+        const bin_state& st = states_[c];
+        // acquire; pairs with the release in deallocate(): whoever popped this object did
+        // so before, and add_allocated() sees it afterwards.
+        const slot_pointer freed = bins[c].push.load(std::memory_order_acquire);
+        counts[c].freed += st.left + distance(st.push_floor, freed);
+    }
+}
+
+void thread_cache::add_allocated(class_counts* counts) noexcept {
     const os::lock_guard guard(lock);
     for (unsigned c = 0; c < span_class_count; ++c) {
         const bin_state& st = states_[c];
         const std::size_t inside = distance(st.held_floor, bins[c].pop.load(relaxed));
         counts[c].allocated += st.entered + st.sampled - inside;
-        counts[c].freed += st.left + distance(st.push_floor, bins[c].push.load(relaxed));
     }
 }
 
@@ -412,7 +422,6 @@ bool thread_cache::idle_for(std::uint32_t ticks) noexcept {
 }
 
 bool thread_cache::holds(span_class sclass, const void* object) noexcept {
-    const os::lock_guard guard(lock);
     const bin& b = bins[sclass];
     const bin_state& st = states_[sclass];
     const auto among = [object](slot_pointer from, slot_pointer to) noexcept {

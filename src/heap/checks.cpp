@@ -9,6 +9,7 @@
 #include "steady/heap/detail/huge.hpp"
 #include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/heap.hpp"
+#include "steady/heap/lock_order.hpp"
 
 namespace steady::detail {
 
@@ -128,7 +129,7 @@ namespace {
 constexpr unsigned ring_size = 1024;
 
 struct quarantine {
-    os::mutex lock;
+    ranked_mutex<lock_rank::quarantine> lock;
     struct entry {
         void* object;
         span* home;
@@ -169,7 +170,6 @@ void* allocate(heap_core& core, unsigned node, span_class sclass, std::size_t) n
 }
 
 bool waits(const void* p) noexcept {
-    const os::lock_guard guard(waiting.lock);
     for (const auto& e : waiting.ring) {
         if (e.object == p) return true;
     }

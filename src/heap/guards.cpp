@@ -7,8 +7,8 @@
 #include "steady/heap/detail/address_map.hpp"
 #include "steady/heap/detail/sampler.hpp"
 #include "steady/heap/detail/span_store.hpp"
+#include "steady/heap/lock_order.hpp"
 #include "steady/os/detail/syscall.hpp"
-#include "steady/os/mutex.hpp"
 
 namespace steady::detail::guards {
 
@@ -17,7 +17,7 @@ namespace {
 constexpr unsigned kept = 64;
 
 struct retired_ring {
-    os::mutex lock;
+    ranked_mutex<lock_rank::quarantine> lock;
     span* spans[kept];
     unsigned next;
 };

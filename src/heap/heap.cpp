@@ -10,6 +10,7 @@
 #include "steady/heap/detail/sampler.hpp"
 #include "steady/heap/detail/scavenger.hpp"
 #include "steady/heap/detail/span_store.hpp"
+#include "steady/heap/lock_order.hpp"
 #include "steady/os/barrier.hpp"
 #include "steady/os/metadata.hpp"
 
@@ -21,7 +22,7 @@ namespace detail {
 // that its lock protects instead of a thread's identity.
 struct heap_instance {
     heap_core core;  // first: spans point to it
-    os::mutex lock;
+    ranked_mutex<lock_rank::instance> lock;
     unsigned node;
     heap_instance* next;
     heap_instance* previous;
@@ -33,7 +34,7 @@ struct heap_instance {
 namespace {
 
 struct instance_list {
-    os::mutex lock;
+    ranked_mutex<lock_rank::instances> lock;
     heap_instance* first{nullptr};
     os::fixed_pool<heap_instance> pool;
 };
@@ -85,7 +86,7 @@ void visit_span(const span& s, visitor visit, void* context,
 }
 
 // Closed caches keep one object a class, and checked mode keeps freed ones for a
-// while; those are not alive. Registry lock held.
+// while; those are not alive. Under lock_objects().
 bool lies_in_a_cache(const span& s, const void* object) noexcept {
     if (checked_mode()) return checked::waits(object);
     for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
@@ -123,25 +124,32 @@ void instance_free_huge(huge_block* b, void* p) noexcept {
     free_huge(b, p);
 }
 
-os::mutex& instance_lock(heap_core& core) noexcept {
+ranked_mutex<lock_rank::instance>& instance_lock(heap_core& core) noexcept {
     return instance_of(&core).lock;
 }
 
 void lock_instances() noexcept {
     instances.lock.lock();
+    for (heap_instance* i = instances.first; i != nullptr; i = i->next) i->lock.lock();
+}
+void lock_instance_caches() noexcept {
+    for (heap_instance* i = instances.first; i != nullptr; i = i->next) i->cache.lock.lock();
+}
+void lock_instance_centrals() noexcept {
     for (heap_instance* i = instances.first; i != nullptr; i = i->next) {
-        i->lock.lock();
-        i->cache.lock.lock();
         for (central_list& c : i->centrals) c.lock.lock();
     }
 }
-
-void unlock_instances() noexcept {
+void unlock_instance_centrals() noexcept {
     for (heap_instance* i = instances.first; i != nullptr; i = i->next) {
         for (central_list& c : i->centrals) c.lock.unlock();
-        i->cache.lock.unlock();
-        i->lock.unlock();
     }
+}
+void unlock_instance_caches() noexcept {
+    for (heap_instance* i = instances.first; i != nullptr; i = i->next) i->cache.lock.unlock();
+}
+void unlock_instances() noexcept {
+    for (heap_instance* i = instances.first; i != nullptr; i = i->next) i->lock.unlock();
     instances.lock.unlock();
 }
 
@@ -204,7 +212,7 @@ void for_each_object(void (*visit)(void* context, const object_info& object),
     os::membarrier_register();
     empty_idle_caches(0, current_cache);
     depots.trim(default_core, ~std::size_t{0}, true);
-    const os::lock_guard guard(registry.lock);
+    lock_objects();
     for (unsigned i = 0; i < store.node_count(); ++i) {
         std::size_t page = store.node(i).first_page;
         const std::size_t end = page + store.node(i).pages.high_water().count();
@@ -218,6 +226,7 @@ void for_each_object(void (*visit)(void* context, const object_info& object),
     huge_blocks.for_each([&](huge_block& b) noexcept {
         if (static_cast<heap_core*>(b.owner)->is_default()) visit(context, describe_block(b));
     });
+    unlock_objects();
 }
 
 heap::heap() noexcept : instance_(nullptr) {
@@ -327,9 +336,10 @@ heap::usage heap::read_usage() const noexcept {
         u.live_bytes += (counts[c].allocated - counts[c].freed) * class_size[c >> 1];
     }
     heap_core& core = in.core;
+    u.frees += core.large_freed_ + core.huge_.freed;  // frees first: see statistics.cpp
+    const std::uint64_t huge_freed = core.huge_.bytes_freed;
     u.mallocs += core.large_allocated_ + core.huge_.allocated;
-    u.frees += core.large_freed_ + core.huge_.freed;
-    const std::uint64_t huge_bytes = core.huge_.bytes_allocated - core.huge_.bytes_freed;
+    const std::uint64_t huge_bytes = core.huge_.bytes_allocated - huge_freed;
     u.live_bytes += core.large_bytes_allocated_ - core.large_bytes_freed_ + huge_bytes;
     u.span_bytes = huge_bytes;
     for (span* s = core.all_spans_; s != nullptr; s = owner_links(*s).next)

@@ -80,6 +80,7 @@ std::size_t huge_heap::release_end_of(huge_block* block, bool background) noexce
     if (ends) in_transit_.remove(block);
     if (done) {
         idle_.fetch_sub(end - start, std::memory_order_relaxed);
+        released_.fetch_add(end - start, std::memory_order_relaxed);
         if (!os::decommit_clears()) {
             block->dirty = std::max(block->dirty, end);
         } else if (block->is == huge_block::state::cached) {
@@ -188,9 +189,9 @@ void huge_heap::after_fork_in_parent() noexcept {
     release_.unlock();
 }
 
+// The child's one thread is the one that took them.
 void huge_heap::after_fork_in_child() noexcept {
-    mutex_.reset_after_fork();
-    release_.reset_after_fork();
+    after_fork_in_parent();
 }
 
 }  // namespace steady::detail

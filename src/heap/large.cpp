@@ -71,7 +71,9 @@ void count_resized(huge_block* b, std::size_t before) noexcept {
     huge_counts& counts = static_cast<heap_core*>(b->owner)->huge_;
     const std::size_t after = b->size;
     if (after > before) counts.bytes_allocated.fetch_add(after - before, relaxed);
-    if (after < before) counts.bytes_freed.fetch_add(before - after, relaxed);
+    // release; pairs with the acquire of whoever reads statistics: what is seen to be freed
+    // is seen to have been allocated.
+    if (after < before) counts.bytes_freed.fetch_add(before - after, std::memory_order_release);
 }
 
 // Grows the large span `s` to hold `size` bytes where it stands. `zeroed` tells whether
@@ -215,8 +217,8 @@ void free_large(span* s, void* p) noexcept {
 void free_huge(huge_block* b, void* p) noexcept {
     if (p != b->base) report_invalid_free(p);
     huge_counts& counts = static_cast<heap_core*>(b->owner)->huge_;
-    counts.freed.fetch_add(1, relaxed);
-    counts.bytes_freed.fetch_add(b->size, relaxed);
+    counts.freed.fetch_add(1, std::memory_order_release);  // as in count_resized()
+    counts.bytes_freed.fetch_add(b->size, std::memory_order_release);
     huge_blocks.free(b);
     huge_memory_is_idle();
 }

@@ -16,6 +16,7 @@
 #include "steady/heap/detail/sampler.hpp"
 #include "steady/heap/detail/scavenger.hpp"
 #include "steady/heap/detail/span_store.hpp"
+#include "steady/heap/lock_order.hpp"
 #include "steady/os/barrier.hpp"
 #include "steady/os/metadata.hpp"
 #include "steady/os/thread.hpp"
@@ -32,11 +33,10 @@ constinit memory_limits limits;
 
 namespace {
 
-constinit os::mutex init_lock;
+constinit ranked_mutex<lock_rank::init> init_lock;
 constinit std::atomic<bool> opened{false};
 constinit pthread_key_t exit_key;
 constinit bool has_exit_key = false;
-constinit thread_cache* orphans = nullptr;  // caches of threads that a fork left behind
 
 // The thread's destructors have run: whatever it still frees goes direct.
 constinit __thread bool departed __attribute__((tls_model("initial-exec"))) = false;
@@ -50,8 +50,10 @@ void retire_counts(thread_cache& c) noexcept {
 void leave_registry(thread_cache* c) noexcept {
     (c->previous != nullptr ? c->previous->next : registry.first) = c->next;
     if (c->next != nullptr) c->next->previous = c->previous;
-    c->next = c->previous = nullptr;
-    --registry.threads;
+    retire_counts(*c);
+    c->previous = nullptr;
+    c->next = registry.unused;
+    registry.unused = c;
 }
 
 // Key destructor: the last thing of the heap that runs in a thread.
@@ -59,12 +61,11 @@ void detach_thread(void* value) noexcept {
     auto* c = static_cast<thread_cache*>(value);
     current_cache = &empty_cache;
     departed = true;
-    const os::lock_guard guard(registry.lock);
-    leave_registry(c);
     c->flush_all();
-    retire_counts(*c);
-    c->next = registry.unused;
-    registry.unused = c;
+    const os::lock_guard guard(registry.lock);
+    c->release_magazines();  // K4, should somebody have closed it since
+    leave_registry(c);
+    --registry.threads;
 }
 
 extern "C" void steady_thread_exit(void* value) {
@@ -74,16 +75,21 @@ extern "C" void steady_thread_exit(void* value) {
 }  // namespace
 
 void adopt_orphans() noexcept {
-    while (orphans != nullptr) {
-        thread_cache* c = orphans;
-        orphans = c->next;
-        c->next = nullptr;
+    using keeper = thread_cache::keeper;
+    while (registry.orphans.load(std::memory_order_relaxed) != 0) {
+        thread_cache* c = nullptr;
+        {
+            const os::lock_guard guard(registry.lock);
+            for (c = registry.first; c != nullptr && c->kept_by != keeper::nobody;) c = c->next;
+            if (c == nullptr) return;  // somebody else has the last one in hand
+            c->kept_by = keeper::adopter;
+        }
         c->close();
         c->drain_closed();  // an operation may have been cut in two by the fork: its object stays out
+        const os::lock_guard guard(registry.lock);
         c->release_magazines();
-        retire_counts(*c);
-        c->next = registry.unused;
-        registry.unused = c;
+        leave_registry(c);
+        registry.orphans.fetch_sub(1, std::memory_order_relaxed);
     }
 }
 
@@ -102,10 +108,10 @@ void register_fork_handlers() noexcept {
 
 thread_cache* attach_thread() noexcept {
     if (departed || !open_heap() || checked_mode() || !has_exit_key) return nullptr;
+    adopt_orphans();
     thread_cache* c = nullptr;
     {
         const os::lock_guard guard(registry.lock);
-        adopt_orphans();
         c = registry.unused;
         if (c != nullptr) {
             registry.unused = c->next;
@@ -247,11 +253,12 @@ void deallocate_slow(void* p) noexcept {
 }
 
 bool empty_idle_caches(std::uint32_t idle_ticks, const thread_cache* except) noexcept {
-    const os::lock_guard guard(registry.lock);
     adopt_orphans();
+    const os::lock_guard guard(registry.lock);
     bool any = false;
     for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
-        if (c == except || !c->idle_for(idle_ticks)) continue;
+        if (c == except || c->kept_by != thread_cache::keeper::thread) continue;
+        if (!c->idle_for(idle_ticks)) continue;
         c->close();
         any = true;
     }
@@ -279,45 +286,57 @@ std::size_t trim() noexcept {
     return released + (before > after ? before - after : 0);
 }
 
-// All locks, in the order of lock_order.hpp: the child finds every structure
-// between two operations.
-void before_fork() noexcept {
-    static_cast<void>(options());  // parsed now, not by a child in the middle of it
-    init_lock.lock();
-    if (!opened.load(std::memory_order_relaxed)) return;
+void lock_objects() noexcept {
     registry.lock.lock();
     lock_instances();
     for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->lock.lock();
+    lock_instance_caches();
     checked::before_fork();
     guards::before_fork();
     for (unsigned i = 0; i < (default_core.nodes_ + 1) * span_class_count; ++i)
         default_core.centrals_[i].lock.lock();
+    lock_instance_centrals();
     limits.taking.lock();
     scavenger_before_fork();
     store.lock_all();
+}
+
+void unlock_objects() noexcept {
+    store.unlock_all();
+    scavenger_after_fork();
+    limits.taking.unlock();
+    unlock_instance_centrals();
+    for (unsigned i = (default_core.nodes_ + 1) * span_class_count; i-- > 0;)
+        default_core.centrals_[i].lock.unlock();
+    guards::after_fork();
+    checked::after_fork();
+    unlock_instance_caches();
+    for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->lock.unlock();
+    unlock_instances();
+    registry.lock.unlock();
+}
+
+// All locks: the child finds every structure between two operations.
+void before_fork() noexcept {
+    static_cast<void>(options());  // parsed now, not by a child in the middle of it
+    init_lock.lock();
+    if (!opened.load(std::memory_order_relaxed)) return;
+    lock_objects();
     huge_blocks.before_fork();
 }
 
 void after_fork_in_parent() noexcept {
     if (opened.load(std::memory_order_relaxed)) {
         huge_blocks.after_fork_in_parent();
-        store.unlock_all();
-        scavenger_after_fork();
-        limits.taking.unlock();
-        for (unsigned i = (default_core.nodes_ + 1) * span_class_count; i-- > 0;)
-            default_core.centrals_[i].lock.unlock();
-        guards::after_fork();
-        checked::after_fork();
-        for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->lock.unlock();
-        unlock_instances();
-        registry.lock.unlock();
+        unlock_objects();
     }
     init_lock.unlock();
 }
 
-// The child has one thread. The others' caches become orphans; they are emptied
-// when the child first starts a thread or trims, not here: most children exec,
-// and touching those pages would copy them.
+// The child has one thread, which holds all the locks and gives them back as the parent
+// does. The others' caches become orphans; they are emptied when the child starts a
+// thread, trims or has a scavenger, not here: most children exec, and touching those
+// pages would copy them.
 void after_fork_in_child() noexcept {
     after_fork_in_parent();
     os_hook.reset_after_fork();
@@ -327,15 +346,13 @@ void after_fork_in_child() noexcept {
     if (!opened.load(std::memory_order_relaxed)) return;
     scavenger_forget_after_fork();
     const os::lock_guard guard(registry.lock);
-    thread_cache* c = registry.first;
-    while (c != nullptr) {
-        thread_cache* next = c->next;
-        if (c != current_cache) {
-            leave_registry(c);
-            c->next = orphans;
-            orphans = c;
+    for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
+        if (c == current_cache) continue;
+        if (c->kept_by == thread_cache::keeper::thread) {
+            registry.orphans.fetch_add(1, std::memory_order_relaxed);
+            --registry.threads;
         }
-        c = next;
+        c->kept_by = thread_cache::keeper::nobody;  // also one that was being adopted
     }
 }
 

@@ -8,6 +8,7 @@
 #include "steady/heap/detail/depots.hpp"
 #include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/detail/span_store.hpp"
+#include "steady/heap/lock_order.hpp"
 #include "steady/os/barrier.hpp"
 #include "steady/os/memory.hpp"
 #include "steady/os/thread.hpp"
@@ -31,12 +32,13 @@ constexpr unsigned busy_share = 100;        // 1 % of a CPU
 constexpr unsigned quiet_share = 10;        // 10 %
 
 struct counters {
-    std::atomic<std::uint64_t> released_bytes{0}, work_ns{0}, ticks{0}, starts{0};
+    std::atomic<std::uint64_t> released_bytes{0};  // of the page heaps
+    std::atomic<std::uint64_t> work_ns{0}, ticks{0}, starts{0};
 };
 constinit counters done;
 constinit os::background_thread thread;
-constinit os::mutex releasing;              // held while candidates are in flight
-constinit std::atomic<bool> wanted{false};  // a thread is running or being started
+constinit ranked_mutex<lock_rank::releasing> releasing;  // held while candidates are in flight
+constinit std::atomic<bool> wanted{false};               // a thread is running or being started
 
 std::size_t idle_bytes() noexcept {
     return (store.free_resident_pages() << page_shift) + idle_huge_bytes();
@@ -84,7 +86,7 @@ void trace_tick(std::size_t released) noexcept {
     m.text("scav ")
         .number(released >> 10)
         .text(" KiB work, ")
-        .number(done.released_bytes.load(relaxed) >> 10);
+        .number(read_scavenger_statistics().released_bytes >> 10);
     m.text(" KiB total, ").number(idle_bytes() >> 10).text(" KiB idle");
     warn(m);
 }
@@ -122,7 +124,6 @@ bool work_once(std::uint32_t quiet_for, const recent_peak& peak) noexcept {
     if (cached > left) {
         released += cached - left;
         more = true;
-        done.released_bytes.fetch_add(cached - left, relaxed);
     }
     pace(began, share);
     trace_tick(released);
@@ -216,8 +217,8 @@ std::size_t release_free_pages(std::size_t bytes_wanted, bool force, bool backgr
 }
 
 scavenger_statistics read_scavenger_statistics() noexcept {
-    return {done.released_bytes.load(relaxed), done.work_ns.load(relaxed), done.ticks.load(relaxed),
-            done.starts.load(relaxed), wanted.load(relaxed)};
+    return {done.released_bytes.load(relaxed) + huge_blocks.released(), done.work_ns.load(relaxed),
+            done.ticks.load(relaxed), done.starts.load(relaxed), wanted.load(relaxed)};
 }
 
 void scavenger_before_fork() noexcept {

@@ -321,8 +321,5 @@ void span_store::lock_all() noexcept {
 void span_store::unlock_all() noexcept {
     for (unsigned i = node_count_; i-- > 0;) nodes_[i].lock.unlock();
 }
-void span_store::reset_locks_after_fork() noexcept {
-    for (auto& n : nodes_) n.lock.reset_after_fork();
-}
 
 }  // namespace steady::detail

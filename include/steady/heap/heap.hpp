@@ -81,9 +81,11 @@ struct object_info {
 ///          (or another of its span) is alive.
 [[nodiscard]] object_info find_object(const void* address) noexcept;
 
-/// Calls visit(object_info) for each live object of the default heap. Empties all
-/// thread caches first. Exact for objects whose threads are at rest.
-/// The callback must not allocate or free. Cost: a walk over all spans.
+/// Calls visit(object_info) for each live object of the default heap, as it is at one
+/// moment. Empties all thread caches first. Exact for objects whose threads are at rest.
+/// The callback runs under every lock of the heap: of the functions here it may call
+/// find_object and usable_size. Cost: a walk over all spans, during which other threads
+/// wait in their slow paths.
 void for_each_object(void (*visit)(void* context, const object_info& object),
                      void* context) noexcept;
 

@@ -108,16 +108,17 @@ private:
 
 static_assert(sizeof(mutex) == 4, "a futex word and nothing else: locks sit in dense tables");
 
-/// Holds a mutex for a scope.
+/// Holds a mutex, or what locks like one, for a scope.
+template <class Mutex = mutex>
 class [[nodiscard]] lock_guard {
 public:
-    explicit lock_guard(mutex& m) noexcept : mutex_{m} { mutex_.lock(); }
+    explicit lock_guard(Mutex& m) noexcept : mutex_{m} { mutex_.lock(); }
     ~lock_guard() { mutex_.unlock(); }
     lock_guard(const lock_guard&) = delete;
     lock_guard& operator=(const lock_guard&) = delete;
 
 private:
-    mutex& mutex_;
+    Mutex& mutex_;
 };
 
 }  // namespace steady::os

@@ -48,7 +48,7 @@
 #include "steady/core/random.hpp"
 #include "steady/heap/detail/central.hpp"
 #include "steady/heap/detail/magazine.hpp"
-#include "steady/os/mutex.hpp"
+#include "steady/heap/lock_order.hpp"
 
 namespace steady::detail {
 
@@ -97,6 +97,7 @@ public:
         random_ = wyrand{seed};
         closed = false;
         use_depot = c.is_default();
+        kept_by = keeper::thread;
         slow_calls = seen_slow_calls = 0;
         idle_ticks = 0;
     }
@@ -117,15 +118,22 @@ public:
     /// no slow call for `ticks` ticks.
     [[nodiscard]] bool idle_for(std::uint32_t ticks) noexcept;
 
-    /// Adds this cache's exact counts to counts[span_class_count].
-    void add_counts(class_counts* counts) noexcept;
+    /// Adds this cache's exact counts to counts[span_class_count]. Who reads several
+    /// caches reads the frees of all first: an object freed in one was allocated before,
+    /// so that allocated >= freed also while their threads run.
+    void add_freed(class_counts* counts) noexcept;
+    void add_allocated(class_counts* counts) noexcept;
+    void add_counts(class_counts* counts) noexcept {
+        add_freed(counts);
+        add_allocated(counts);
+    }
     /// Objects' bytes lying in the magazines now.
     [[nodiscard]] std::size_t cached_bytes() noexcept;
 
-    /// Whether a magazine of `sclass` names this object.
+    /// Whether a magazine of `sclass` names this object. Under `lock`.
     [[nodiscard]] bool holds(span_class sclass, const void* object) noexcept;
 
-    os::mutex lock;
+    ranked_mutex<lock_rank::cache> lock;
     heap_core* core{nullptr};
     unsigned node{0};
     thread_cache* next{nullptr};  // registry
@@ -135,6 +143,9 @@ public:
     std::uint32_t idle_ticks{0};
     bool closed{false};
     bool use_depot{true};  // heap instances keep to themselves
+    // After a fork other threads' caches have nobody, until somebody adopts them.
+    enum class keeper : std::uint8_t { thread, nobody, adopter };
+    keeper kept_by{keeper::thread};  // under the registry's lock
 
 private:
     void reopen() noexcept;

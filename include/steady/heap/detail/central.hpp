@@ -10,9 +10,9 @@
 // of a random workload find a single free object (measured: 88-124 ns against
 // 21-26 ns an object at 100,000 live ones).
 //
-// An empty span goes back to the page heap at once, unless it is the only one
-// with free objects: a class that swings around a span's boundary would
-// otherwise pay for a new span each time.
+// An empty span goes back to the page heap, but for one a class: the first to become
+// empty stays until its objects are wanted, or until trim(). A class that swings around
+// a span's boundary would otherwise pay for a new span each time.
 //
 // Invariants S1, S2 of span.hpp; and
 //   C1  spans counts every span of the class, partial or full.
@@ -24,12 +24,12 @@
 
 #include "steady/heap/detail/magazine.hpp"
 #include "steady/heap/detail/span.hpp"
-#include "steady/os/mutex.hpp"
+#include "steady/heap/lock_order.hpp"
 
 namespace steady::detail {
 
 struct alignas(64) central_list {
-    os::mutex lock;
+    ranked_mutex<lock_rank::central> lock;
     std::uint32_t empty_spans{0};  // wholly free spans kept in the list: 0 or 1
     span* first{nullptr};
     span* last{nullptr};

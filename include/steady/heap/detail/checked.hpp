@@ -20,7 +20,7 @@ inline constexpr unsigned char freed_pattern = 0xdf;
 [[nodiscard]] void* allocate(heap_core& core, unsigned node, span_class sclass,
                              std::size_t size) noexcept;
 void free(heap_core& core, span* s, void* p) noexcept;
-/// Whether the freed object `p` still waits in the ring.
+/// Whether the freed object `p` still waits in the ring. Under lock_objects().
 [[nodiscard]] bool waits(const void* p) noexcept;
 
 /// Whether sizes given to delete are compared. Then realloc leaves no object in a

@@ -44,6 +44,7 @@
 #include "steady/heap/detail/huge_block.hpp"
 #include "steady/heap/detail/huge_cache.hpp"
 #include "steady/heap/detail/huge_slots.hpp"
+#include "steady/heap/lock_order.hpp"
 #include "steady/os/memory.hpp"
 #include "steady/os/metadata.hpp"
 #include "steady/os/mutex.hpp"
@@ -177,6 +178,11 @@ public:
 
     [[nodiscard]] huge_counters counters() noexcept;
 
+    /// Bytes ever given back to the system, by whomever.
+    [[nodiscard]] std::uint64_t released() const noexcept {
+        return released_.load(std::memory_order_relaxed);
+    }
+
     /// counters().idle without the lock.
     [[nodiscard]] bytes idle() const noexcept {
         return bytes{idle_.load(std::memory_order_relaxed)};
@@ -257,8 +263,8 @@ private:
     }
 
     huge_settings settings_{};
-    mutable os::mutex mutex_;
-    os::mutex release_;
+    mutable ranked_mutex<lock_rank::huge> mutex_;
+    ranked_mutex<lock_rank::huge_releasing> release_;
 
     // Set by open(), constant until close().
     os::area area_;
@@ -276,6 +282,7 @@ private:
     huge_idle_list idle_list_;  // blocks with idle bytes to give back, oldest first
     os::fixed_pool<huge_block> records_;
     std::atomic<bool> background_{false};
+    std::atomic<std::uint64_t> released_{0};
 
     // HB4. Atomic only for the look of relieve() without the lock.
     std::size_t in_use_ = 0;

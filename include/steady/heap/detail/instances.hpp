@@ -4,7 +4,6 @@
 
 #include "steady/heap/detail/huge.hpp"
 #include "steady/heap/detail/span.hpp"
-#include "steady/os/mutex.hpp"
 
 namespace steady::detail {
 
@@ -15,9 +14,16 @@ void instance_free(span* s, void* p) noexcept;
 void instance_free_huge(huge_block* b, void* p) noexcept;
 
 /// The lock of the instance that owns `core`: it guards the spans and their counts.
-[[nodiscard]] os::mutex& instance_lock(heap_core& core) noexcept;
+[[nodiscard]] ranked_mutex<lock_rank::instance>& instance_lock(heap_core& core) noexcept;
 
+/// All locks of all instances, in three parts: the default heap's locks of the same rank
+/// go with each. The list and the instances; their caches; their centrals. The registry's
+/// lock is held.
 void lock_instances() noexcept;
+void lock_instance_caches() noexcept;
+void lock_instance_centrals() noexcept;
+void unlock_instance_centrals() noexcept;
+void unlock_instance_caches() noexcept;
 void unlock_instances() noexcept;
 
 }  // namespace steady::detail

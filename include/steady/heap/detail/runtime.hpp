@@ -18,6 +18,7 @@
 
 #include "steady/heap/detail/cache.hpp"
 #include "steady/heap/detail/huge.hpp"
+#include "steady/heap/lock_order.hpp"
 #include "steady/os/mutex.hpp"
 
 namespace steady::detail {
@@ -38,17 +39,23 @@ extern huge_heap huge_blocks;
 
 /// The threads of the default heap, and the counts of those that have ended.
 struct cache_registry {
-    os::mutex lock;
+    ranked_mutex<lock_rank::registry> lock;
     thread_cache* first{nullptr};
     thread_cache* unused{nullptr};  // records of ended threads
     std::uint32_t threads{0};
+    std::atomic<std::uint32_t> orphans{0};    // caches of threads that a fork left behind
     class_counts departed[span_class_count];  // of ended threads
 };
 extern cache_registry registry;
 
-/// Empties the caches that a fork left behind and adds their counts to `departed`.
-/// Under the registry's lock.
+/// Empties the caches that a fork left behind, one at a time and each outside of the
+/// registry's lock, and adds their counts to `departed`.
 void adopt_orphans() noexcept;
+
+/// Holds still which object is where and whose: every lock of the default heap and of
+/// the instances from `registry` to `pages`.
+void lock_objects() noexcept;
+void unlock_objects() noexcept;
 
 [[nodiscard]] bool checked_mode() noexcept;
 
@@ -79,7 +86,7 @@ bool empty_idle_caches(std::uint32_t idle_ticks, const thread_cache* except) noe
 /// In bytes; 0: none.
 struct memory_limits {
     std::atomic<std::size_t> soft{0}, hard{0};
-    os::mutex taking;  // see `room`
+    ranked_mutex<lock_rank::room> taking;  // see `room`
     void set(std::size_t s, std::size_t h) noexcept {
         soft.store(s, std::memory_order_relaxed);
         hard.store(h, std::memory_order_relaxed);

@@ -51,7 +51,7 @@ inline void note_page_traffic() noexcept {
 std::size_t release_free_pages(std::size_t bytes_wanted, bool force, bool background) noexcept;
 
 struct scavenger_statistics {
-    std::uint64_t released_bytes;  // ever
+    std::uint64_t released_bytes;  // ever, by callers too
     std::uint64_t work_ns;         // spent releasing
     std::uint64_t ticks;
     std::uint64_t starts;

@@ -23,9 +23,11 @@
 //       object leaves and until after the last one is back.
 //   S4  Bits beyond object_count are 0.
 //
-// Locking: fields below "fixed" never change while the span is in use and may
-// be read without a lock by anyone who owns an object of it. Those below
-// "central" belong to the central's lock.
+// Locking: fields below "fixed" do not change while the span is in use and may be
+// read without a lock by anyone who owns an object of it. The one exception is the
+// page_count of a large span, which its only owner changes, by extend and shrink, under
+// the pages lock. Those below "central" belong to the central's lock; large, sampled
+// and guarded spans are in no central, and there they belong to whoever has the object.
 #pragma once
 
 #include <atomic>

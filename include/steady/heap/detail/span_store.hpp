@@ -23,15 +23,15 @@
 #include "steady/heap/detail/address_map.hpp"
 #include "steady/heap/detail/page_heap.hpp"
 #include "steady/heap/detail/span.hpp"
+#include "steady/heap/lock_order.hpp"
 #include "steady/os/metadata.hpp"
-#include "steady/os/mutex.hpp"
 #include "steady/os/numa.hpp"
 
 namespace steady::detail {
 
 /// The pages of one NUMA node.
 struct alignas(64) node_pages {
-    os::mutex lock;
+    ranked_mutex<lock_rank::pages> lock;
     std::uint32_t first_page{0};  // of the slice, in the address map
     std::size_t covered{0};       // pages of the slice whose table entries are in use
     page_heap pages;
@@ -93,7 +93,6 @@ public:
 
     void lock_all() noexcept;
     void unlock_all() noexcept;
-    void reset_locks_after_fork() noexcept;
 
 private:
     result<void> cover_tables(unsigned node) noexcept;
