@@ -82,12 +82,107 @@ constexpr field fields[] = {
     {"scavenged_total", &heap_statistics::scavenged_total, "bytes ever returned to the OS"},
 };
 
-void add_central(heap_statistics& s, const central_list& list, unsigned sclass) noexcept {
-    auto& line = s.by_size[sclass >> 1];
-    line.mallocs += list.direct_allocated;
-    line.frees += list.direct_freed;
-    line.spans += list.spans;
-    line.span_bytes += list.spans * class_pages[sclass >> 1] * page_size.count();
+// Parts read at different moments may differ by what happened in between.
+std::uint64_t difference(std::uint64_t whole, std::uint64_t part) noexcept {
+    return whole > part ? whole - part : 0;
+}
+
+template <class Visit>
+void for_each_central(Visit visit) noexcept {
+    for (unsigned c = 2; c < span_class_count; ++c) {
+        for (unsigned n = 0; n < default_core.nodes_; ++n) {
+            central_list& list = default_core.central(n, static_cast<span_class>(c));
+            const os::lock_guard guard(list.lock);
+            visit(list, c >> 1);
+        }
+    }
+}
+
+// Every object that was freed had been allocated before. So all frees are read first,
+// and then all mallocs: what is live never comes out below zero. The registry's lock is
+// held, so that no thread ends in between and takes its counts elsewhere.
+void read_frees(heap_statistics& s, class_counts* counts) noexcept {
+    for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->add_freed(counts);
+    for (unsigned c = 2; c < span_class_count; ++c)
+        s.by_size[c >> 1].frees += counts[c].freed + registry.departed[c].freed;
+    for_each_central([&](const central_list& list, unsigned size_class) noexcept {
+        s.by_size[size_class].frees += list.direct_freed;
+    });
+    for (unsigned c = 1; c < class_count; ++c) s.total_freed += s.by_size[c].frees * class_size[c];
+    for (unsigned i = 0; i < store.node_count(); ++i) {
+        const node_pages& n = store.node(i);
+        const os::lock_guard guard(store.node(i).lock);
+        s.by_size[0].frees += n.large_freed;
+        s.total_freed += n.large_bytes_freed;
+        s.large_bytes += n.large_bytes_freed;
+    }
+    const huge_counts& huge = default_core.huge_;
+    // acquire; pairs with the releases in free_huge() and count_resized().
+    s.huge_alloc = huge.bytes_freed.load(std::memory_order_acquire);
+    s.by_size[0].frees += huge.freed.load(std::memory_order_acquire);
+    s.total_freed += s.huge_alloc;
+    s.large_bytes += s.huge_alloc;
+    for (const auto& line : s.by_size) s.frees += line.frees;
+}
+
+void read_mallocs(heap_statistics& s, class_counts* counts) noexcept {
+    for (thread_cache* c = registry.first; c != nullptr; c = c->next) c->add_allocated(counts);
+    for (unsigned c = 2; c < span_class_count; ++c)
+        s.by_size[c >> 1].mallocs += counts[c].allocated + registry.departed[c].allocated;
+    for_each_central([&](const central_list& list, unsigned size_class) noexcept {
+        auto& line = s.by_size[size_class];
+        line.mallocs += list.direct_allocated;
+        line.spans += list.spans;
+        line.span_bytes += list.spans * class_pages[size_class] * page_size.count();
+    });
+    for (unsigned c = 1; c < class_count; ++c)
+        s.total_alloc += s.by_size[c].mallocs * class_size[c];
+    std::uint64_t large = 0;
+    for (unsigned i = 0; i < store.node_count(); ++i) {
+        const node_pages& n = store.node(i);
+        const os::lock_guard guard(store.node(i).lock);
+        s.by_size[0].mallocs += n.large_allocated;
+        large += n.large_bytes_allocated;
+    }
+    const huge_counts& huge = default_core.huge_;
+    const std::uint64_t huge_bytes = huge.bytes_allocated.load(std::memory_order_relaxed);
+    s.by_size[0].mallocs += huge.allocated.load(std::memory_order_relaxed);
+    s.huge_alloc = difference(huge_bytes, s.huge_alloc);
+    s.large_bytes = difference(large + huge_bytes, s.large_bytes);
+    s.total_alloc += large + huge_bytes;
+    for (const auto& line : s.by_size) s.mallocs += line.mallocs;
+}
+
+void read_objects(heap_statistics& s) noexcept {
+    class_counts counts[span_class_count] = {};
+    const os::lock_guard guard(registry.lock);
+    read_frees(s, counts);
+    read_mallocs(s, counts);
+    for (thread_cache* c = registry.first; c != nullptr; c = c->next)
+        s.cached_bytes += c->cached_bytes();
+    s.cached_bytes += depots.held_bytes();
+    s.threads = registry.threads;
+    s.heap_objects = difference(s.mallocs, s.frees);
+    s.heap_alloc = difference(s.total_alloc, s.total_freed);
+    s.large_objects = difference(s.by_size[0].mallocs, s.by_size[0].frees);
+}
+
+void read_pages(heap_statistics& s) noexcept {
+    std::uint64_t resident_idle = 0;
+    for (unsigned i = 0; i < store.node_count(); ++i) {
+        node_pages& n = store.node(i);
+        const os::lock_guard guard(n.lock);
+        s.heap_inuse += to_bytes(n.pages.in_use()).count();
+        resident_idle += to_bytes(n.pages.free_resident()).count();
+        s.heap_released += to_bytes(n.pages.free_scavenged()).count();
+        s.mspan_inuse +=
+            (n.spans_1.bytes_in_use() + n.spans_8.bytes_in_use() + n.spans_18.bytes_in_use())
+                .count();
+    }
+    const huge_counters huge = huge_blocks.counters();
+    s.heap_inuse += huge.in_use.count();
+    s.heap_released += huge.prepared.count();
+    s.heap_idle = resident_idle + huge.idle.count() + s.heap_released;
 }
 
 }  // namespace
@@ -98,71 +193,8 @@ heap_statistics read_statistics() noexcept {
         s.by_size[c].size = static_cast<std::uint32_t>(class_size[c]);
     if (!open_heap()) return s;
 
-    class_counts counts[span_class_count] = {};
-    std::size_t in_magazines = 0;
-    {
-        const os::lock_guard guard(registry.lock);
-        adopt_orphans();
-        for (unsigned c = 0; c < span_class_count; ++c) counts[c] = registry.departed[c];
-        for (thread_cache* c = registry.first; c != nullptr; c = c->next) {
-            c->add_counts(counts);
-            in_magazines += c->cached_bytes();
-        }
-        s.threads = registry.threads;
-    }
-    s.cached_bytes = in_magazines + depots.held_bytes();
-    for (unsigned c = 2; c < span_class_count; ++c) {
-        s.by_size[c >> 1].mallocs += counts[c].allocated;
-        s.by_size[c >> 1].frees += counts[c].freed;
-        for (unsigned n = 0; n < default_core.nodes_; ++n) {
-            central_list& list = default_core.central(n, static_cast<span_class>(c));
-            const os::lock_guard guard(list.lock);
-            add_central(s, list, c);
-        }
-    }
-    std::uint64_t resident_idle = 0;
-    std::uint64_t large_bytes_allocated = 0, large_bytes_freed = 0;
-    auto& large = s.by_size[0];
-    for (unsigned i = 0; i < store.node_count(); ++i) {
-        node_pages& n = store.node(i);
-        const os::lock_guard guard(n.lock);
-        s.heap_inuse += to_bytes(n.pages.in_use()).count();
-        resident_idle += to_bytes(n.pages.free_resident()).count();
-        s.heap_released += to_bytes(n.pages.free_scavenged()).count();
-        s.mspan_inuse +=
-            (n.spans_1.bytes_in_use() + n.spans_8.bytes_in_use() + n.spans_18.bytes_in_use())
-                .count();
-        large.mallocs += n.large_allocated;
-        large.frees += n.large_freed;
-        large_bytes_allocated += n.large_bytes_allocated;
-        large_bytes_freed += n.large_bytes_freed;
-    }
-    const huge_counters huge = huge_blocks.counters();
-    const huge_counts& own = default_core.huge_;
-    large.mallocs += own.allocated.load(std::memory_order_relaxed);
-    large.frees += own.freed.load(std::memory_order_relaxed);
-    const std::uint64_t huge_allocated = own.bytes_allocated.load(std::memory_order_relaxed);
-    const std::uint64_t huge_freed = own.bytes_freed.load(std::memory_order_relaxed);
-    s.huge_alloc = huge_allocated - huge_freed;
-    s.heap_inuse += huge.in_use.count();
-    resident_idle += huge.idle.count();
-    s.heap_released += huge.prepared.count();
-    s.heap_idle = resident_idle + s.heap_released;
-    s.heap_sys = s.heap_inuse + s.heap_idle;
-    s.large_objects = large.mallocs - large.frees;
-    s.large_bytes = large_bytes_allocated + huge_allocated - large_bytes_freed - huge_freed;
-    s.total_alloc = large_bytes_allocated + huge_allocated;
-    s.total_freed = large_bytes_freed + huge_freed;
-    s.mallocs = large.mallocs;
-    s.frees = large.frees;
-    for (unsigned c = 1; c < class_count; ++c) {
-        s.mallocs += s.by_size[c].mallocs;
-        s.frees += s.by_size[c].frees;
-        s.total_alloc += s.by_size[c].mallocs * class_size[c];
-        s.total_freed += s.by_size[c].frees * class_size[c];
-    }
-    s.heap_objects = s.mallocs - s.frees;
-    s.heap_alloc = s.total_alloc - s.total_freed;
+    read_objects(s);
+    read_pages(s);
     central_list& magazines = record_core.central(0, magazine_class);
     std::uint64_t records = 0;
     {
@@ -170,15 +202,15 @@ heap_statistics read_statistics() noexcept {
         records = magazines.spans * class_pages[magazine_class >> 1] * page_size.count();
         s.mcache_inuse = magazines.objects_out * sizeof(magazine);
     }
-    s.heap_inuse -= records;
-    s.heap_sys -= records;
+    s.heap_inuse = difference(s.heap_inuse, records);
+    s.heap_sys = s.heap_inuse + s.heap_idle;
     s.mspan_sys = metadata_ledgers.spans.value().count();
     s.mcache_sys = metadata_ledgers.caches.value().count() + records;
     s.mcache_inuse += s.threads * sizeof(thread_cache);
     const os::memory_ledgers& os_ledgers = os::ledgers();
     s.reserved = os_ledgers.reserved.value().count();
     s.sys = os_ledgers.ready.value().count() + os_ledgers.prepared.value().count();
-    s.other_sys = s.sys - s.heap_sys - s.mspan_sys - s.mcache_sys;
+    s.other_sys = difference(s.sys, s.heap_sys + s.mspan_sys + s.mcache_sys);
     s.scavenged_total = read_scavenger_statistics().released_bytes;
     return s;
 }

@@ -4,15 +4,21 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <cstring>
 #include <map>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "steady/core/random.hpp"
+#include "steady/heap/detail/audit.hpp"
 #include "steady/heap/detail/front.hpp"
 #include "steady/heap/heap.hpp"
 #include "steady/os/memory.hpp"
@@ -255,6 +261,96 @@ TEST(Statistics, CachedBytesAreTheFreeObjectsBetweenProgramAndSpans) {
     EXPECT_EQ(after.cached_bytes % 1024, 0u);
     static_cast<void>(trim());
     EXPECT_EQ(read_statistics().cached_bytes, 0u);
+}
+
+// Objects go from thread to thread while somebody reads: frees are never ahead of mallocs.
+TEST(Statistics, NoDifferenceFallsBelowZeroWhileThreadsRun) {
+    std::atomic<bool> stop{false};
+    std::atomic<void*> slots[64]{};
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 4; ++t) {
+        threads.emplace_back([&, t] {
+            wyrand random(t);
+            while (!stop) {
+                const std::uint32_t kind = random.fastrandn(300);
+                const std::size_t size = kind == 0 ? 3u << 20 : kind < 9 ? 50'000 : 64;
+                void* p = detail::allocate(size);
+                if (kind < 3) p = detail::reallocate(p, size / 2 * 3);
+                detail::deallocate(slots[random.fastrandn(64)].exchange(p));
+            }
+        });
+    }
+    constexpr std::uint64_t absurd = std::uint64_t{1} << 45;
+    for (int i = 0; i < 3000; ++i) {
+        const heap_statistics s = read_statistics();
+        ASSERT_GE(s.mallocs, s.frees) << i;
+        ASSERT_GE(s.total_alloc, s.total_freed) << i;
+        for (const auto& line : s.by_size) ASSERT_GE(line.mallocs, line.frees) << line.size;
+        for (const std::uint64_t part : {s.heap_objects, s.heap_alloc, s.large_bytes, s.huge_alloc,
+                                         s.other_sys, s.heap_inuse, s.heap_idle, s.cached_bytes})
+            ASSERT_LT(part, absurd) << i;
+    }
+    stop = true;
+    for (auto& t : threads) t.join();
+    for (auto& slot : slots) detail::deallocate(slot.exchange(nullptr));
+}
+
+TEST(Statistics, ScavengedTotalIsWhatEveryoneGaveBack) {
+    for (const std::size_t size : {std::size_t{700'000}, std::size_t{9} << 20}) {
+        std::vector<void*> all;
+        for (int i = 0; i < 10; ++i) all.push_back(std::memset(detail::allocate(size), 1, size));
+        const heap_statistics before = read_statistics();
+        for (void* p : all) detail::deallocate(p);
+        const std::size_t released = trim();
+        EXPECT_GE(released, 10 * size);
+        EXPECT_GE(read_statistics().scavenged_total - before.scavenged_total, released) << size;
+    }
+}
+
+// The child has the parent's objects and one thread; the others' caches are nobody's.
+TEST(Statistics, AForkedChildCountsItsParentsObjectsAndItsOwn) {
+#if defined(STEADY_OS_TSAN)
+    GTEST_SKIP() << "it starts no thread in a forked child";
+#endif
+    std::atomic<bool> stop{false};
+    std::atomic<int> waiting{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 3; ++t) {
+        threads.emplace_back([&] {
+            void* mine[100];
+            for (void*& p : mine) p = detail::allocate(64);
+            for (int i = 0; i < 50; ++i) detail::deallocate(mine[i]);
+            ++waiting;
+            while (!stop) std::this_thread::yield();
+            for (int i = 50; i < 100; ++i) detail::deallocate(mine[i]);
+        });
+    }
+    while (waiting != 3) std::this_thread::yield();
+    const heap_statistics before = read_statistics();
+    const pid_t child = fork();
+    if (child == 0) {
+        const heap_statistics same = read_statistics();
+        if (same.mallocs != before.mallocs || same.frees != before.frees) _exit(1);
+        if (same.heap_alloc != before.heap_alloc) _exit(2);
+        if (same.threads != before.threads - 3) _exit(3);
+        void* p = detail::allocate(64);
+        std::thread([] { detail::deallocate(detail::allocate(100)); }).join();  // adopts the caches
+        static_cast<void>(trim());
+        const heap_statistics after = read_statistics();
+        // An object that was on its way out of a cache stays out: one for each of the three.
+        const std::uint64_t out = after.mallocs - before.mallocs - 2;
+        if (out > 3 || after.frees != before.frees + 1) _exit(4);
+        if (after.heap_alloc != before.heap_alloc + (out + 1) * 64) _exit(5);
+        detail::deallocate(p);
+        message why("test");
+        if (!detail::audit_heap(why)) warn(why), _exit(6);
+        _exit(0);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "exit " << WEXITSTATUS(status);
+    stop = true;
+    for (auto& t : threads) t.join();
 }
 
 }  // namespace

@@ -12,7 +12,10 @@
 //
 // Exactness. Counts are kept where magazines change hands and corrected by what
 // lies in the magazines. With no thread in the middle of a call they are exact;
-// while threads run, each thread's part is exact at some moment of the reading.
+// while threads run, each part is exact at some moment of the reading, and frees at
+// an earlier one than mallocs, so that no difference of the two falls below zero.
+// A forked child counts what the parent had; of each other thread's cache one object a
+// class may have been on its way out, and counts as allocated.
 #pragma once
 
 #include <cstddef>
@@ -41,12 +44,13 @@ struct heap_statistics {
     std::uint64_t other_sys;  // tables, central lists, metadata not yet handed out
     std::uint64_t
         cached_bytes;  // free objects in thread caches and depots: in use to the page heap, free to you
-    std::uint64_t reserved;         // address space reserved, without memory
-    std::uint64_t huge_alloc;       // bytes of live huge blocks (part of heap_alloc)
-    std::uint64_t large_objects;    // live large and huge objects
-    std::uint64_t large_bytes;      // and their bytes
-    std::uint64_t scavenged_total;  // bytes ever returned to the OS in the background
-    std::uint32_t threads;          // with a cache
+    std::uint64_t reserved;       // address space reserved, without memory
+    std::uint64_t huge_alloc;     // bytes of live huge blocks (part of heap_alloc)
+    std::uint64_t large_objects;  // live large and huge objects
+    std::uint64_t large_bytes;    // and their bytes
+    std::uint64_t
+        scavenged_total;    // bytes ever returned to the OS, by the scavenger and by callers
+    std::uint32_t threads;  // with a cache
     struct class_line {
         std::uint32_t size;  // object bytes
         std::uint64_t mallocs;
