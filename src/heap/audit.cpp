@@ -112,7 +112,7 @@ bool audit_heap(message& why) noexcept {
     // P2: what is left of `ready` are tables and metadata, which only grow.
     if (all < ready) return wrong(why, "P2 ready bytes of pages and huge blocks", ready, all);
     const std::size_t records = (metadata_ledgers.spans.value() + metadata_ledgers.caches.value() +
-                                 metadata_ledgers.centrals.value())
+                                 metadata_ledgers.centrals.value() + metadata_ledgers.counts.value())
                                     .count();
     if (all - ready < records) return wrong(why, "P2 ready bytes of records", records, all - ready);
     return true;

@@ -131,6 +131,7 @@ result<huge_block*> huge_heap::allocate_locked(std::size_t need, std::size_t ali
     block->owner = owner;
     block->noscan = true;
     block->side_data.store(nullptr, std::memory_order_relaxed);
+    block->counts.store(nullptr, std::memory_order_relaxed);
     block->growths = 0;
     live_.push_back(block);
     ++live_count_;

@@ -101,6 +101,11 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
     return block;
 }
 
+std::size_t huge_heap::dirty_end(const huge_block* block) const noexcept {
+    os::lock_guard hold(mutex_);
+    return os::decommit_clears() ? block->ready : std::max(block->ready, block->dirty);
+}
+
 void huge_heap::shrink(huge_block* block, bytes size) noexcept {
     const std::size_t need = whole_os_pages(size);
     {

@@ -216,6 +216,10 @@ void free_large(span* s, void* p) noexcept {
 
 void free_huge(huge_block* b, void* p) noexcept {
     if (p != b->base) report_invalid_free(p);
+    if (object_counts* shared = b->counts.load(relaxed)) {
+        const os::lock_guard guard(store.node(0).lock);
+        put_counts(store.node(0), shared);
+    }
     huge_counts& counts = static_cast<heap_core*>(b->owner)->huge_;
     counts.freed.fetch_add(1, std::memory_order_release);  // as in count_resized()
     counts.bytes_freed.fetch_add(b->size, std::memory_order_release);
@@ -290,6 +294,37 @@ bool grow_in_place(void* p, std::size_t size) noexcept {
     bool zeroed = false;
     return at.s != nullptr && at.s->kind == span_kind::large && size < (std::size_t{1} << 40) &&
            grow_span(*at.s, size, zeroed);
+}
+
+grown_block grow_without_copy(void* p, std::size_t size) noexcept {
+    const place at = place_of(p);
+    if (size <= at.usable) return {p, size};
+    if (size > largest_request) return {nullptr, 0};
+    if (at.b == nullptr) {
+        bool zeroed = false;
+        if (at.s == nullptr || at.s->kind != span_kind::large || size >= huge_threshold ||
+            !grow_span(*at.s, size, zeroed)) {
+            return {nullptr, 0};
+        }
+        return {p, zeroed ? at.usable : at.s->object_size()};
+    }
+    const room granted(bytes{size - at.usable});
+    if (!granted) return {nullptr, 0};
+    const std::size_t dirty = huge_blocks.dirty_end(at.b);
+    if (!huge_blocks.grow(at.b, bytes{in_pages(size)}) &&
+        !huge_blocks.grow_moving(at.b, bytes{in_pages(size)})) {
+        return {nullptr, 0};
+    }
+    count_resized(at.b, at.usable);
+    return {at.b->base.load(relaxed), dirty < at.usable ? at.usable : dirty};
+}
+
+void* allocate_for_sharing(std::size_t size, std::size_t alignment, bool noscan,
+                           bool& zeroed) noexcept {
+    zeroed = false;
+    if (const span_class sclass = class_for(size, alignment, noscan))
+        return allocate_class(sclass, aligned_request(size, alignment));
+    return allocate_large(size, alignment, noscan, &zeroed);
 }
 
 std::size_t usable_size(const void* p) noexcept {

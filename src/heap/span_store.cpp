@@ -240,6 +240,7 @@ bool span_store::destroy_locked(node_pages& n, span* s) noexcept {
         ++(core.is_default() ? n.large_freed : core.large_freed_);
         (core.is_default() ? n.large_bytes_freed : core.large_bytes_freed_) += s->object_size();
     }
+    if (object_counts* counts = s->counts.load(std::memory_order_relaxed)) put_counts(n, counts);
     leave_owner(*s->owner, s);
     set_entries(s, 0, s->page_count, nullptr, 0);
     n.pages.free(first_page(*s), pages{s->page_count});

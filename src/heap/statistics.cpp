@@ -204,7 +204,7 @@ heap_statistics read_statistics() noexcept {
     }
     s.heap_inuse = difference(s.heap_inuse, records);
     s.heap_sys = s.heap_inuse + s.heap_idle;
-    s.mspan_sys = metadata_ledgers.spans.value().count();
+    s.mspan_sys = (metadata_ledgers.spans.value() + metadata_ledgers.counts.value()).count();
     s.mcache_sys = metadata_ledgers.caches.value().count() + records;
     s.mcache_inuse += s.threads * sizeof(thread_cache);
     const os::memory_ledgers& os_ledgers = os::ledgers();

@@ -130,6 +130,10 @@ public:
     /// Cost       about 3 us per 2 MiB of the old size.
     result<huge_block*> grow_moving(huge_block* block, bytes size) noexcept;
 
+    /// Bytes from the base on that may not be zero; memory that a growth adds beyond them
+    /// reads as zero.
+    [[nodiscard]] std::size_t dirty_end(const huge_block* block) const noexcept;
+
     /// Makes the block shorter. The pages behind the new end become idle.
     ///
     /// Cost       constant, no system call.

@@ -29,6 +29,8 @@
 
 namespace steady::detail {
 
+struct object_counts;
+
 struct huge_block {
     // What the rest of the heap reads. Only the owner of the block changes them, by
     // calls into huge_heap; atomic, because find() may look at any moment.
@@ -37,6 +39,7 @@ struct huge_block {
     std::size_t slot_size = 0;         // how far the block can grow in place
     void* owner = nullptr;             // as given to allocate: the heap instance
     std::atomic<void*> side_data{nullptr};
+    std::atomic<object_counts*> counts{nullptr};  // when the block is shared
     bool noscan = true;  // holds no pointers; whoever allocates says so
 
     // What huge_heap keeps, under its lock.

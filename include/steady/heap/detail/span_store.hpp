@@ -21,6 +21,7 @@
 
 #include "steady/core/result.hpp"
 #include "steady/heap/detail/address_map.hpp"
+#include "steady/heap/detail/object_counts.hpp"
 #include "steady/heap/detail/page_heap.hpp"
 #include "steady/heap/detail/span.hpp"
 #include "steady/heap/lock_order.hpp"
@@ -28,6 +29,22 @@
 #include "steady/os/numa.hpp"
 
 namespace steady::detail {
+
+/// Counters and extras come in the sizes of the span records.
+template <unsigned Objects>
+struct counts_for {
+    object_counts head;
+    share_counter shares[Objects];
+};
+template <unsigned Objects>
+struct extras_for {
+    object_extra each[Objects];
+};
+template <unsigned Objects>
+struct count_pools {
+    os::fixed_pool<counts_for<Objects>> counts;
+    os::fixed_pool<extras_for<Objects>> extras;
+};
 
 /// The pages of one NUMA node.
 struct alignas(64) node_pages {
@@ -38,6 +55,10 @@ struct alignas(64) node_pages {
     os::fixed_pool<span_1> spans_1;
     os::fixed_pool<span_8> spans_8;
     os::fixed_pool<span_18> spans_18;
+    count_pools<1> counts_1;
+    count_pools<64> counts_64;
+    count_pools<512> counts_512;
+    count_pools<1024> counts_1024;
     std::uint64_t span_count{0};
     std::size_t peak_in_use{0};        // pages, since the scavenger last looked
     std::atomic<std::size_t> idle{0};  // free resident pages, for those who only want to know
@@ -113,14 +134,20 @@ private:
     node_pages nodes_[os::node_limit];
 };
 
-/// What span records, thread caches, central lists and depots cost: each has its ledger.
+/// What span records, thread caches, central lists and depots, and the counters of
+/// shared objects cost: each has its ledger.
 struct heap_ledgers {
     ledger spans{"heap.spans"};
     ledger caches{"heap.caches"};
     ledger centrals{"heap.centrals"};
+    ledger counts{"heap.counts"};
 };
 extern heap_ledgers metadata_ledgers;
 
 extern span_store store;
+
+/// Takes counters and extras back from an object range that goes away (OC2). Lock of
+/// the node held.
+void put_counts(node_pages& n, object_counts* counts) noexcept;
 
 }  // namespace steady::detail
