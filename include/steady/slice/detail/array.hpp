@@ -1,0 +1,264 @@
+// array.hpp - the memory below slices: who owns an array, how it is shared and how it
+// grows. Nothing here knows an element type; sizes are enough.
+//
+//   slice {data, len, cap}            array: an object of the steady heap
+//            |                        +--------------------------------------+
+//            +----------------------->|      . . . . . . . .                 |
+//                                     +--------------------------------------+
+//   share_count(data) --> the span of that address --> the counter of that object
+//
+// Terms   foreign: memory without a counter - a stack array, a std::vector, mmap, the
+//         zerobase. Slices over it are plain views.
+//         tiny block: 16 bytes that several arrays of less than 16 bytes without pointers
+//         share, as in Go's allocator. It is one object with one counter.
+//
+// Invariants (tests/slice/ownership_test.cpp, tests/bugs/)
+//   AR1  A counter is the number of slices whose data lies in the object; a thread's
+//        current tiny block has one more. At 0 the object is free.
+//   AR2  data of a slice with a capacity lies inside the object; data of a slice without
+//        capacity stays where it was cut off: never one past the end, where the next
+//        object begins.
+//   AR3  A slice that counts 1 is alone: nobody else can begin to share its array.
+//   AR4  Bytes behind the length of a new or grown array are zero, up to its capacity.
+//
+// Threads  counters are atomic: slices of one array may be copied and dropped in several
+//          threads at once, as shared_ptr. While the process has had one thread only
+//          (__libc_single_threaded), counters change without a locked instruction, which
+//          is also what libstdc++ does for shared_ptr.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstring>
+#include <new>
+
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
+#include "steady/core/check.hpp"
+#include "steady/core/hooks.hpp"
+#include "steady/heap/detail/object_counts.hpp"
+#include "steady/heap/heap.hpp"
+#include "steady/slice/watch.hpp"
+
+namespace steady::detail {
+
+/// What an empty array's slice points to: not nil, and no memory. One word, as in Go.
+inline constinit std::uint64_t zerobase = 0;
+
+[[nodiscard]] inline bool one_thread_only() noexcept {
+#if __has_include(<sys/single_threaded.h>)
+    return __libc_single_threaded != 0;
+#else
+    return false;
+#endif
+}
+
+/// One more slice looks into the array at `p`.
+inline void share(const void* p) noexcept {
+    if (p == nullptr) return;
+    share_counter* count = share_count(p);
+    if (count == nullptr) return;
+    // relaxed; the caller's slice keeps the count above 0. 0 means foreign memory that
+    // happens to lie in a span with shared objects.
+    const std::uint32_t now = count->load(std::memory_order_relaxed);
+    if (now == 0) return;
+    if (one_thread_only()) {
+        count->store(now + 1, std::memory_order_relaxed);
+    } else {
+        count->fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+/// The last slice is gone: destroys the elements, if they need it, and frees the array.
+[[gnu::noinline]] inline void free_array(const void* p, share_counter* count,
+                                         std::size_t view_bytes) noexcept {
+    const object_info object = find_object(p);
+    if (small_view_hook.armed()) [[unlikely]]
+        announce_small_view(small_view_event::what::held_alone, p, view_bytes, object.size);
+    count->store(0, std::memory_order_relaxed);
+    if (object_extra* extra = extra_of(p, false); extra != nullptr && extra->destroy != nullptr) {
+        const object_extra last = *extra;
+        *extra = {0, nullptr};  // OC3
+        last.destroy(object.base, last.built);
+    }
+    deallocate(object.base);
+}
+
+/// One slice less. `view_bytes` is what it showed, for reports.
+inline void release(const void* p, std::size_t view_bytes) noexcept {
+    if (p == nullptr) return;
+    share_counter* count = share_count(p);
+    if (count == nullptr) return;
+    // acquire; pairs with the release below in other threads: who frees has seen it all.
+    const std::uint32_t now = count->load(std::memory_order_acquire);
+    if (now == 0) return;                                   // foreign
+    if (now == 1) return free_array(p, count, view_bytes);  // AR3
+    if (one_thread_only()) {
+        count->store(now - 1, std::memory_order_relaxed);
+    } else if (count->fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        free_array(p, count, view_bytes);
+    }
+}
+
+/// Whether `p` lies in a counted array that one slice alone looks into.
+[[nodiscard]] inline bool is_unique(const void* p) noexcept {
+    if (p == nullptr) return false;
+    const share_counter* count = share_count(p);
+    // acquire; pairs with the release in release(): what others did there is done.
+    return count != nullptr && count->load(std::memory_order_acquire) == 1;
+}
+
+/// What an element type looks like from below.
+struct element_layout {
+    std::size_t size;
+    std::size_t alignment;
+    bool no_pointers;
+};
+
+/// An array of `bytes` > 0 bytes with a count of 1; zero from `zero_from` on.
+/// Throws  std::bad_alloc.
+[[nodiscard]] inline void* new_array(std::size_t bytes, const element_layout& element,
+                                     std::size_t zero_from) {
+    bool zeroed = false;
+    void* p = allocate_for_sharing(bytes, element.alignment, element.no_pointers, zeroed);
+    if (p == nullptr) throw std::bad_alloc();
+    share_counter* count = make_share_count(p);
+    if (count == nullptr) {
+        deallocate(p);
+        throw std::bad_alloc();
+    }
+    count->store(1, std::memory_order_relaxed);
+    if (!zeroed && zero_from < bytes)
+        std::memset(static_cast<std::byte*>(p) + zero_from, 0, bytes - zero_from);  // AR4
+    return p;
+}
+
+// ---- tiny blocks
+
+inline constexpr std::size_t tiny_size = 16;
+
+/// The block that the thread fills at the moment, and how many arrays it has put beside
+/// others (Go: tinyAllocs). Plain data, so that reading it needs no guard.
+struct tiny_state {
+    std::byte* block;
+    std::uint32_t used;
+    bool retired;  // the thread is ending: no more blocks are kept
+    std::uint64_t shared;
+};
+inline thread_local constinit tiny_state tiny{};
+
+/// Lets go of the thread's block.
+inline void forget_tiny_block() noexcept {
+    std::byte* block = tiny.block;
+    tiny.block = nullptr;
+    release(block, tiny_size);
+}
+
+/// Its destructor runs when the thread ends.
+struct tiny_janitor {
+    ~tiny_janitor() {
+        forget_tiny_block();
+        tiny.retired = true;
+    }
+    void stay_awake() const noexcept {}
+};
+inline thread_local tiny_janitor tiny_at_exit;
+
+/// A zeroed array of `bytes` < 16 bytes without pointers, aligned as its size divides.
+/// Throws  std::bad_alloc.
+/// Source  mallocgc's tiny allocator; new here: a block that nobody looks into any more
+///         begins again.
+[[nodiscard]] inline void* new_tiny_array(std::size_t bytes) {
+    const std::size_t alignment = bytes % 8 == 0 ? 8 : bytes % 4 == 0 ? 4 : bytes % 2 == 0 ? 2 : 1;
+    if (tiny.block != nullptr) {
+        if (is_unique(tiny.block)) tiny.used = 0;
+        const std::size_t at = (tiny.used + alignment - 1) & ~(alignment - 1);
+        if (at + bytes <= tiny_size) {
+            std::byte* p = tiny.block + at;
+            share(p);
+            std::memset(p, 0, bytes);
+            tiny.used = static_cast<std::uint32_t>(at + bytes);
+            ++tiny.shared;
+            return p;
+        }
+    }
+    auto* block = static_cast<std::byte*>(new_array(tiny_size, {1, 8, true}, 0));
+    if (!tiny.retired && (tiny.block == nullptr || bytes < tiny.used)) {
+        tiny_at_exit.stay_awake();
+        share(block);
+        forget_tiny_block();
+        tiny.block = block;
+        tiny.used = static_cast<std::uint32_t>(bytes);
+    }
+    return block;
+}
+
+// ---- growth of arrays whose elements are bytes
+
+/// A slice as its header lies in memory.
+struct raw_slice {
+    std::byte* data;
+    std::ptrdiff_t len;
+    std::ptrdiff_t cap;
+};
+
+/// Arrays of more than this may grow where they are: size classes end here.
+inline constexpr std::size_t grows_in_place_from = 32768;
+
+[[gnu::cold, gnu::noinline]] inline void announce_growth(
+    const void* container, std::uint64_t elements_moved, std::size_t before, std::size_t after,
+    std::chrono::steady_clock::time_point start) {
+    const auto took = std::chrono::steady_clock::now() - start;
+    growth_hook.announce({container, "slice", elements_moved, 0, before, after,
+                          static_cast<std::uint64_t>(
+                              std::chrono::duration_cast<std::chrono::nanoseconds>(took).count())});
+}
+
+/// Gives `s` room for new_cap elements in `bytes` bytes. The first `len` elements stay,
+/// those from `filled` on are zero (AR4), those between are the caller's to write. The
+/// count on the old array is given up. An array of 32 KiB and more that nobody else sees
+/// grows where it is, into free neighbours; from 1 MiB on always, without copying a byte.
+/// Throws  std::bad_alloc; then nothing has changed.
+inline void grow_bytes(raw_slice& s, std::ptrdiff_t new_cap, std::size_t bytes,
+                       std::ptrdiff_t filled, const element_layout& element) {
+    const bool listened = growth_hook.armed();
+    const auto start =
+        listened ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
+    const std::size_t before = static_cast<std::size_t>(s.cap) * element.size;
+    const std::size_t used = static_cast<std::size_t>(s.len) * element.size;
+    const std::size_t zero_from = static_cast<std::size_t>(filled) * element.size;
+    if (before >= grows_in_place_from && is_unique(s.data) && find_object(s.data).base == s.data) {
+        const grown_block grown = grow_without_copy(s.data, bytes);
+        if (grown.base != nullptr) {
+            s.data = static_cast<std::byte*>(grown.base);
+            s.cap = new_cap;
+            if (zero_from < grown.zero_from && zero_from < bytes) {
+                const std::size_t end = grown.zero_from < bytes ? grown.zero_from : bytes;
+                std::memset(s.data + zero_from, 0, end - zero_from);
+            }
+            if (listened) announce_growth(&s, 0, before, bytes, start);
+            return;
+        }
+    }
+    auto* fresh = static_cast<std::byte*>(bytes < tiny_size && element.no_pointers
+                                              ? new_tiny_array(bytes)
+                                              : new_array(bytes, element, zero_from));
+    if (used != 0) std::memcpy(fresh, s.data, used);
+    release(s.data, before);
+    s.data = fresh;
+    s.cap = new_cap;
+    if (listened) announce_growth(&s, static_cast<std::uint64_t>(s.len), before, bytes, start);
+}
+
+/// Bytes that the view at `p` keeps alive; 0 when it owns nothing.
+[[nodiscard]] inline std::size_t retained_bytes(const void* p) noexcept {
+    if (p == nullptr) return 0;
+    const share_counter* count = share_count(p);
+    if (count == nullptr || count->load(std::memory_order_relaxed) == 0) return 0;
+    return find_object(p).size;
+}
+
+}  // namespace steady::detail

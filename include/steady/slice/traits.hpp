@@ -1,0 +1,51 @@
+// traits.hpp - what a slice wants to know about its elements.
+//
+//   plain        bytes that may be copied with memcpy and need no destructor: Go's rules
+//                hold to the letter, with zeroed arrays and in-place growth
+//   managed      everything else: constructed, copied, moved and destroyed one by one
+//   zero-sized   an empty struct, Go's struct{}: no memory at all
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <type_traits>
+
+namespace steady {
+
+/// Whether moving a T and destroying the old one is the same as copying its bytes. True
+/// for what is trivially copyable; a type that owns memory and holds no pointer into
+/// itself may say so:
+///
+///   template <> inline constexpr bool steady::is_trivially_relocatable<my::handle> = true;
+template <class T>
+inline constexpr bool is_trivially_relocatable = std::is_trivially_copyable_v<T>;
+template <class T, class Delete>
+    requires std::is_empty_v<Delete>
+inline constexpr bool is_trivially_relocatable<std::unique_ptr<T, Delete>> = true;
+template <class T>
+inline constexpr bool is_trivially_relocatable<std::shared_ptr<T>> = true;
+
+/// Whether a T holds no pointer into the heap, so that a collector can skip arrays of it.
+/// Known for numbers; a struct of numbers may say so.
+template <class T>
+inline constexpr bool holds_no_pointers = std::is_arithmetic_v<T> || std::is_enum_v<T>;
+
+namespace detail {
+
+/// Go's zero value of T is what zero bytes mean to it.
+template <class T>
+inline constexpr bool zero_bytes_are_a_value =
+    std::is_trivially_default_constructible_v<T> && !std::is_member_pointer_v<T>;
+
+template <class T>
+inline constexpr bool is_zero_sized = std::is_empty_v<T>&& std::is_trivially_copyable_v<T>&&
+    std::is_trivially_default_constructible_v<T>;
+
+template <class T>
+inline constexpr bool is_plain = std::is_trivially_copyable_v<T> &&
+                                 (std::is_nothrow_default_constructible_v<T> ||
+                                  !std::is_default_constructible_v<T>);
+
+}  // namespace detail
+
+}  // namespace steady
