@@ -21,11 +21,11 @@ func runHeap(words []string) {
 	case len(words) == 5 && words[0] == "one":
 		key, keyKnown := parseType(words[1])
 		elem, elemKnown := parseType(words[2])
-		n, err := strconv.ParseUint(words[3], 0, 40)
+		n, isNumber := parseNumber(words[3])
 		if !keyKnown || !elemKnown || key.kind != kindInteger {
 			fail("heap one takes an integer key and an elem type, not %s:%s", words[1], words[2])
 		}
-		if err != nil || key.size < 8 && n > 1<<(8*key.size) {
+		if !isNumber || n > 1<<30 || key.size < 8 && n > 1<<(8*key.size) {
 			fail("heap one takes a number of entries that %s can tell apart, not '%s'", key.name, words[3])
 		}
 		if words[4] != "0" && words[4] != "1" {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -176,8 +175,8 @@ func (s *script) typeLine(words []string) {
 }
 
 func (s *script) number(word string) uint64 {
-	n, err := strconv.ParseUint(word, 0, 64)
-	if err != nil {
+	n, ok := parseNumber(word)
+	if !ok {
 		s.wrong("'%s' is not a number of at most 64 bits", word)
 	}
 	return n

@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"runtime"
@@ -23,15 +24,16 @@ type sliceHeader struct {
 	len, cap int
 }
 
+const sliceMemory = 1 << 30
+
 func runSlice(words []string) {
-	debug.SetGCPercent(100)
+	debug.SetMemoryLimit(sliceMemory) // and no collection before
 	switch {
 	case len(words) == 1 && words[0] == "chain":
 		sliceChains()
 	case len(words) == 1 && words[0] == "grid":
 		sliceGrid()
 	case len(words) == 1 && words[0] == "big":
-		debug.SetGCPercent(-1) // collected after each line
 		sliceBig()
 	case len(words) == 2 && words[0] == "full":
 		size, err := strconv.Atoi(words[1])
@@ -45,7 +47,7 @@ func runSlice(words []string) {
 	case len(words) == 1 && words[0] == "sample":
 		sliceSample()
 	case len(words) == 1 && words[0] == "make":
-		debug.SetGCPercent(-1)
+		debug.SetMemoryLimit(math.MaxInt64) // collected between measurements
 		sliceMake()
 	default:
 		usage()

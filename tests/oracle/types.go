@@ -56,6 +56,8 @@ type valueType struct {
 	goes reflect.Type
 }
 
+const largestArray = 1 << 20
+
 type pair struct{ A, B uint64 }
 
 func parseType(name string) (valueType, bool) {
@@ -73,8 +75,9 @@ func parseType(name string) (valueType, bool) {
 		return found, true
 	}
 	if strings.HasPrefix(name, "b") {
-		if n, err := strconv.ParseUint(name[1:], 10, 16); err == nil && n > 0 {
-			return valueType{name, kindBytes, uintptr(n), reflect.ArrayOf(int(n), reflect.TypeOf(uint8(0)))}, true
+		if n, err := strconv.ParseUint(name[1:], 10, 21); err == nil && n <= largestArray {
+			bytes := reflect.ArrayOf(int(n), reflect.TypeOf(uint8(0)))
+			return valueType{name, kindBytes, uintptr(n), bytes}, true
 		}
 	}
 	return valueType{}, false
@@ -146,11 +149,21 @@ func floatBits(n uint64) uint64 {
 	return value | n<<63
 }
 
+// parseNumber reads a decimal or 0x number of at most 64 bits.
+func parseNumber(word string) (uint64, bool) {
+	base := 10
+	if strings.HasPrefix(word, "0x") || strings.HasPrefix(word, "0X") {
+		word, base = word[2:], 16
+	}
+	n, err := strconv.ParseUint(word, base, 64)
+	return n, err == nil
+}
+
 // token stores the value a script spells; an empty answer says it was understood.
 func (v valueType) token(to unsafe.Pointer, word string) string {
 	if strings.HasPrefix(word, "#") {
-		n, err := strconv.ParseUint(word[1:], 0, 64)
-		if err != nil {
+		n, ok := parseNumber(word[1:])
+		if !ok {
 			return "is not # and a number"
 		}
 		v.number(to, n)
@@ -158,9 +171,9 @@ func (v valueType) token(to unsafe.Pointer, word string) string {
 	}
 	switch v.kind {
 	case kindInteger:
-		n, err := strconv.ParseUint(word, 0, 64)
-		if err != nil {
-			return "is not a number"
+		n, ok := parseNumber(word)
+		if !ok || v.size < 8 && n>>(8*v.size) != 0 {
+			return "is not a number of its size"
 		}
 		v.number(to, n)
 	case kindFloat:

@@ -10,10 +10,9 @@
 #include "replay/input.hpp"
 #include "replay/map.hpp"
 #include "replay/replay.hpp"
-#include "support/exit_code.hpp"
-#if __has_include("replay/slice.hpp")
 #include "replay/slice.hpp"
-#endif
+#include "support/exit_code.hpp"
+#include "support/terminal.hpp"
 
 namespace steady::cli {
 namespace {
@@ -25,6 +24,39 @@ void add_map(CLI::App& parent, int& exit_code) {
     CLI::App* command = parent.add_subcommand("map", "Run a map script and print what it shows");
     command->add_option("FILE", *file, "The script (default: -, standard input)")->type_name("");
     command->callback([file, &exit_code] { exit_code = replay_map(read_input(*file), *file); });
+}
+
+void add_slice(CLI::App& parent, int& exit_code) {
+    CLI::App* command = parent.add_subcommand(
+        "slice", "Print the capacities that append arrives at and the bytes that make costs");
+    command->require_subcommand(1);
+    const auto add = [&](const char* name, const char* what, auto text) {
+        CLI::App* mode = command->add_subcommand(name, what);
+        mode->callback([text, &exit_code] {
+            write_stdout(text());
+            exit_code = exit_done;
+        });
+        return mode;
+    };
+    add("chain", "One element at a time, from nothing", slice_chain);
+    add("grid", "Hashes of the new capacity for many old ones and ten needs", slice_grid);
+    add("big", "Single growths of up to 10^9 elements", slice_big);
+    add("make", "Bytes that make occupies, from the heap's own accounts", slice_make);
+
+    const auto size = std::make_shared<std::uint64_t>();
+    constexpr std::uint64_t largest = 1 << 20;
+    add("full", "Every old capacity up to 5000, one element more",
+        [size] { return slice_full(*size); })
+        ->add_option("ES", *size, "Bytes of an element")
+        ->required()
+        ->check(CLI::Range(std::uint64_t{1}, largest).description(""))
+        ->type_name("");
+
+    const auto file = std::make_shared<std::string>("-");
+    add("sample", "Lines ES C NEED: old capacity C must hold NEED elements of ES bytes",
+        [file] { return slice_sample(read_input(*file)); })
+        ->add_option("FILE", *file, "The lines (default: -, standard input)")
+        ->type_name("");
 }
 
 struct heap_options {
@@ -73,6 +105,7 @@ void add_replay_command(CLI::App& app, int& exit_code) {
         "The formats are in docs/guide/replay.md. tests/oracle is the same command on Go's own\n"
         "runtime, so the two outputs can be compared byte by byte.");
     add_map(*command, exit_code);
+    add_slice(*command, exit_code);
     add_heap(*command, exit_code);
 }
 
