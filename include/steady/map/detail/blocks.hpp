@@ -1,0 +1,51 @@
+// blocks.hpp - the memory of a table: blocks of bytes from the container's allocator.
+//
+// A segment of a large table is a block as well. With an allocator that takes fresh pages
+// for large blocks (malloc, steady's heap, new) its pages become resident when clusters
+// are added, so memory follows the data although addresses double.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "steady/core/units.hpp"
+
+namespace steady::detail {
+
+/// Bytes of at least this alignment from any standard allocator.
+template <class Alloc, std::size_t Alignment>
+struct block_source {
+    struct alignas(Alignment) unit {
+        std::byte bytes[Alignment];
+    };
+    using allocator = typename std::allocator_traits<Alloc>::template rebind_alloc<unit>;
+    using traits = std::allocator_traits<allocator>;
+
+    template <class From>
+    static std::byte* allocate(const From& alloc, std::size_t size) {
+        allocator a(alloc);
+        return reinterpret_cast<std::byte*>(std::to_address(traits::allocate(a, units(size))));
+    }
+    template <class From>
+    static void deallocate(const From& alloc, std::byte* block, std::size_t size) noexcept {
+        allocator a(alloc);
+        auto* first = reinterpret_cast<unit*>(block);
+        traits::deallocate(a, std::pointer_traits<typename traits::pointer>::pointer_to(*first),
+                           units(size));
+    }
+
+private:
+    static constexpr std::size_t units(std::size_t size) noexcept {
+        return (size + Alignment - 1) / Alignment;
+    }
+};
+
+/// One segment: its groups, then its slots.
+struct segment_block {
+    std::byte* start = nullptr;
+    std::size_t size = 0;
+};
+
+}  // namespace steady::detail

@@ -1,0 +1,324 @@
+// walk.hpp - the table from end to end: iteration, copying, counting, checking, freeing.
+//
+//   order of storage    cluster 0 and the blocks chained to it, cluster 1, ...; in each the
+//                       groups, in each group the slots. What begin() to end() follow.
+//   order of families   family 0, 1, 2, ...: a family is a set of hashes, so this order
+//                       survives splits and merges. What scan() follows.
+
+#pragma once
+
+#include "steady/map/detail/table.hpp"
+
+namespace steady::detail {
+
+#define STEADY_TABLE template <class Slot, class Hash, class Equal, class Alloc>
+#define STEADY_TABLE_TYPE table<Slot, Hash, Equal, Alloc>
+
+// ---- Iteration.
+
+STEADY_TABLE
+auto STEADY_TABLE_TYPE::first() const noexcept -> position_type {
+    if (size_ == 0) return {};
+    const cluster_place start =
+        large_ == nullptr ? cluster_place{groups_, slots_, last_group_} : cluster_at(0);
+    position_type at{start.groups, start.slots, 0, static_cast<std::uint16_t>(start.last)};
+    if (at.group[0] == 0) advance(at);
+    return at;
+}
+
+STEADY_TABLE
+inline void STEADY_TABLE_TYPE::advance(position_type& at) const noexcept {
+    auto rest =
+        group16{at.group}.match_occupied(slot_tags).without(group16::mask::first(at.index + 1u));
+    while (!rest) {
+        if (at.groups_left != 0) [[likely]] {
+            at.group += group_bytes;
+            at.slots += group_slots;
+            --at.groups_left;
+        } else if (!next_place(at)) {
+            at = {};
+            return;
+        }
+        rest = group16{at.group}.match_occupied(slot_tags);
+    }
+    at.index = static_cast<std::uint16_t>(rest.lowest());
+}
+
+/// The first group behind the cluster or block whose last group this is.
+STEADY_TABLE
+bool STEADY_TABLE_TYPE::next_place(position_type& at) const noexcept {
+    if (large_ == nullptr) return false;
+    const cluster_header& header = header_behind(at);
+    cluster_place next;
+    if (header.overflow != nullptr) {
+        next = chained(header.overflow);
+    } else {
+        const std::uint64_t cluster = header.cluster + 1;
+        if (cluster >= large_->state.clusters()) return false;
+        next = cluster_at(cluster);
+    }
+    at.group = next.groups;
+    at.slots = next.slots;
+    at.groups_left = static_cast<std::uint16_t>(next.last);
+    return true;
+}
+
+/// Calls action(place, chained) for every cluster and chained block.
+STEADY_TABLE
+template <class Do>
+void STEADY_TABLE_TYPE::for_each_place(Do&& action) const {
+    if (large_ == nullptr) {
+        if (groups_ != empty_group_pointer()) {
+            action(cluster_place{groups_, slots_, last_group_}, false);
+        }
+        return;
+    }
+    for (std::uint64_t c = 0; c < large_->state.clusters(); ++c) {
+        const cluster_place at = cluster_at(c);
+        action(at, false);
+        for_each_chained(at, [&](const cluster_place& block) { action(block, true); });
+    }
+}
+
+STEADY_TABLE
+template <class Do>
+void STEADY_TABLE_TYPE::for_each_chained(const cluster_place& at, Do&& action) const {
+    for (std::byte* block = header_of(at).overflow; block != nullptr;) {
+        std::byte* const next = header_of_chained(block).overflow;  // the action may free it
+        action(chained(block));
+        block = next;
+    }
+}
+
+STEADY_TABLE
+template <class Do>
+void STEADY_TABLE_TYPE::for_each_entry(const cluster_place& at, Do&& action) {
+    for (unsigned g = 0; g <= at.last; ++g) {
+        std::uint8_t* const group = at.groups + g * group_bytes;
+        Slot* const slots = at.slots + g * group_slots;
+        for (const unsigned i : group16{group}.match_occupied(slot_tags)) {
+            action(position_type{group, slots, static_cast<std::uint16_t>(i),
+                                 static_cast<std::uint16_t>(at.last - g)});
+        }
+    }
+}
+
+STEADY_TABLE
+template <class Visit>
+void STEADY_TABLE_TYPE::for_each_in_family(std::uint64_t family, Visit&& visit) const {
+    if (large_ == nullptr) {
+        if (size_ != 0) for_each_entry({groups_, slots_, last_group_}, visit);
+        return;
+    }
+    const growth_state& s = large_->state;
+    const unsigned count = s.stage + (family < s.split);
+    for (unsigned p = 0; p < count; ++p) {
+        const cluster_place at = cluster_at(family + (std::uint64_t{p} << s.level));
+        for_each_entry(at, visit);
+        for_each_chained(at, [&](const cluster_place& block) { for_each_entry(block, visit); });
+    }
+}
+
+STEADY_TABLE
+template <class Visit>
+scan_cursor STEADY_TABLE_TYPE::scan(std::uint64_t from, std::size_t entries, Visit&& visit) const {
+    std::size_t seen = 0;
+    do {
+        const unsigned level = large_ == nullptr ? 0 : large_->state.level;
+        // The family of the hashes from `from` on. If the map has shrunk since, the cursor
+        // may be in the middle of its interval: what lies before has been visited.
+        const std::uint64_t width = level == 0 ? 0 : std::uint64_t{1} << (64 - level);
+        const std::uint64_t start = level == 0 ? 0 : from / width * width;
+        const std::uint64_t family = reverse_bits(start);
+        for_each_in_family(family, [&](const position_type& at) {
+            if (family_order(hash_of_slot(at.slot())) < from) return;
+            visit(at);
+            ++seen;
+        });
+        from = start + width;
+    } while (from != 0 && seen < entries);
+    return static_cast<scan_cursor>(from);
+}
+
+// ---- Filling.
+
+STEADY_TABLE
+void STEADY_TABLE_TYPE::reserve(std::size_t entries) {
+    if (entries <= grow_at_) return;
+    if (large_ == nullptr) {
+        unsigned wanted = 1;
+        while (wanted < shape::groups && shape::small_limit(wanted) < entries) wanted *= 2;
+        if (groups_ == empty_group_pointer() || wanted > last_group_ + 1u) resize_small(wanted);
+        small_floor_ = static_cast<std::uint16_t>(wanted);
+        set_limits();
+        if (entries <= grow_at_) return;
+        become_large();
+    }
+    if (size_ == 0 && header_of(cluster_at(0)).overflow == nullptr) {
+        // Nothing to move: clusters are made, and the state jumps to their number.
+        growth_state s = large_->state;
+        std::uint64_t clusters = s.clusters();
+        for (; limit_of(s) < entries; s.advance()) add_cluster(clusters++);
+        large_->state = s;
+        ++relocations_;
+    }
+    while (limit_of(large_->state) < entries) split();
+    large_->floor = large_->state.clusters();
+    set_limits();
+}
+
+STEADY_TABLE
+void STEADY_TABLE_TYPE::copy_entries(const table& other) {
+    reserve(other.size());
+    small_floor_ = 1;
+    if (large_ != nullptr) large_->floor = 1;
+    other.for_each_place([&](const cluster_place& place, bool) {
+        for_each_entry(place, [&](const position_type& at) {
+            const value_type& value = at.slot().value();
+            const auto& key = element::key(value);
+            make_new(key, hash_of(key), [&](Slot& slot) { slot.construct(alloc_, value); });
+        });
+    });
+}
+
+// ---- Emptying.
+
+STEADY_TABLE
+void STEADY_TABLE_TYPE::destroy_entries() noexcept {
+    if constexpr (Slot::is_node || !std::is_trivially_destructible_v<value_type>) {
+        if (size_ == 0) return;
+        for_each_place([&](const cluster_place& place, bool) {
+            for_each_entry(place, [&](const position_type& at) { at.slot().destroy(alloc_); });
+        });
+    }
+}
+
+STEADY_TABLE
+void STEADY_TABLE_TYPE::release_all() noexcept {
+    if (groups_ == empty_group_pointer()) return;
+    destroy_entries();
+    if (large_ == nullptr) {
+        blocks::deallocate(alloc_, reinterpret_cast<std::byte*>(groups_),
+                           shape::block_size(last_group_ + 1u));
+        return;
+    }
+    if (large_->chained != 0) {
+        for (std::uint64_t c = 0; c < large_->state.clusters(); ++c) drop_chain(cluster_at(c));
+    }
+    while (spare_ != nullptr)
+        give_back_block(std::exchange(spare_, header_of_chained(spare_).overflow));
+    for (unsigned i = 0; i < segments; ++i) release_segment(i);
+    using state_source = block_source<Alloc, alignof(large_state)>;
+    state_source::deallocate(alloc_, reinterpret_cast<std::byte*>(large_), sizeof(large_state));
+}
+
+// ---- Telling.
+
+STEADY_TABLE
+map_memory STEADY_TABLE_TYPE::memory() const noexcept {
+    map_memory m;
+    if constexpr (Slot::is_node) m.nodes = bytes{size_ * sizeof(value_type)};
+    if (groups_ == empty_group_pointer()) return m;
+    if (large_ == nullptr) {
+        const unsigned count = last_group_ + 1u;
+        m.groups = bytes{count * group_bytes};
+        m.slots = bytes{count * group_slots * sizeof(Slot)};
+        m.control = bytes{shape::block_size(count)} - m.groups - m.slots;
+        return m;
+    }
+    const std::uint64_t clusters = large_->state.clusters();
+    std::size_t taken = 0;
+    for (const segment_block& segment : large_->block) taken += segment.size;
+    m.groups = bytes{clusters * shape::group_area};
+    m.slots = bytes{clusters * shape::slots * sizeof(Slot)};
+    const bytes headers{clusters * (shape::stride - shape::slots * sizeof(Slot))};
+    m.unused = bytes{taken} - m.groups - m.slots - headers;
+    std::uint64_t blocks_held = large_->chained;
+    for (std::byte* b = spare_; b != nullptr; b = header_of_chained(b).overflow) ++blocks_held;
+    m.overflow = bytes{blocks_held * shape::block_size(shape::block_groups)};
+    m.control = bytes{sizeof(large_state)} + headers;
+    return m;
+}
+
+STEADY_TABLE
+map_statistics STEADY_TABLE_TYPE::statistics() const {
+    map_statistics s;
+    s.entries = size_;
+    s.slots = slot_count();
+    if (large_ != nullptr) {
+        s.clusters = large_->state.clusters();
+        s.families = large_->state.families();
+        s.splits = large_->splits;
+        s.merges = large_->merges;
+        s.tidied = large_->tidied;
+        s.moved = large_->moved;
+        s.chained_blocks = large_->chained;
+    }
+    std::size_t chain = 0;  // groups of the chain before the block in hand
+    for_each_place([&](const cluster_place& place, bool is_chained) {
+        chain = is_chained ? chain + place.last + 1 : 0;
+        for_each_entry(place, [&](const position_type& at) {
+            const unsigned g = place.last - at.groups_left;
+            std::size_t read = 0;
+            if (is_chained) {
+                read = shape::groups + chain - place.last + g;
+            } else {
+                read = (home_of(hash_of_slot(at.slot()), place.last) ^ g) + 1;
+            }
+            s.displaced += read != 1;
+            s.longest_search = std::max(s.longest_search, read);
+        });
+    });
+    return s;
+}
+
+STEADY_TABLE
+void STEADY_TABLE_TYPE::check() const {
+    std::size_t seen = 0;
+    std::uint64_t cluster = 0, next_cluster = 0, blocks_seen = 0;
+    cluster_place owner{};
+    for_each_place([&](const cluster_place& place, bool is_chained) {
+        if (!is_chained) {
+            owner = place;
+            cluster = next_cluster++;
+        } else {
+            ++blocks_seen;
+        }
+        if (large_ != nullptr) {
+            const cluster_header& header =
+                header_of(place.slots, is_chained ? shape::block_slots : shape::slots);
+            STEADY_ASSERT(0, header.cluster == cluster, "T4: a header names another cluster");
+        }
+        for_each_entry(place, [&](const position_type& at) {
+            ++seen;
+            const std::uint64_t hash = hash_of_slot(at.slot());
+            if constexpr (Slot::caches_hash) {
+                STEADY_ASSERT(0, hash == hash_of(at.slot().key()), "T2: the kept hash is another");
+            }
+            STEADY_ASSERT(0, at.group[at.index] == tag_of(hash), "T2: a tag is not its hash's");
+            if (large_ != nullptr) {
+                STEADY_ASSERT(0, large_->state.cluster(hash) == cluster,
+                              "T1: an entry is in a cluster where no search looks");
+            }
+            const unsigned home = home_of(hash, owner.last);
+            const unsigned steps =
+                is_chained ? owner.last + 1u : home ^ (place.last - at.groups_left);
+            for (unsigned n = 0; n < steps; ++n) {
+                STEADY_ASSERT(0,
+                              (owner.groups[(home ^ n) * group_bytes + group_slots] &
+                               overflow_bit(hash)) != 0,
+                              "T1: a search would end before it reaches an entry");
+            }
+        });
+    });
+    STEADY_ASSERT(0, seen == size_, "T3: size() is not the number of entries");
+    if (large_ != nullptr) {
+        STEADY_ASSERT(0, blocks_seen == large_->chained, "T3: chained blocks are counted wrongly");
+        STEADY_ASSERT(0, next_cluster == large_->state.clusters(), "T4: clusters are missing");
+    }
+}
+
+#undef STEADY_TABLE
+#undef STEADY_TABLE_TYPE
+
+}  // namespace steady::detail
