@@ -26,7 +26,9 @@ template <class Layout>
 template <class Same>
 inline cell map_core<Layout>::find(std::uint64_t hash, Same&& same) const {
     const std::uint8_t top = top_hash(hash);
-    for (bmap* b = home(hash); b != nullptr; b = overflow(b)) {
+    bmap* b = home(hash);
+    fetch_cells(b);
+    for (; b != nullptr; b = overflow(b)) {
         const group8 tops{b->tophash};
         for (const unsigned i : tops.match(top)) {
             if (same(const_cast<const void*>(key_at(b, i)))) return {b, i};
@@ -50,6 +52,7 @@ inline found_cell map_core<Layout>::place(std::uint64_t hash, Same&& same) {
         if (h->growing()) [[unlikely]]
             grow_work(index);
         bmap* b = bucket(h->buckets, index);
+        fetch_cells(b);
         cell free;
         for (;;) {
             const group8 tops{b->tophash};
@@ -65,8 +68,7 @@ inline found_cell map_core<Layout>::place(std::uint64_t hash, Same&& same) {
             if (behind == nullptr) break;
             b = behind;
         }
-        if (!h->growing() && (over_load_factor(static_cast<std::uint64_t>(h->count) + 1, h->B) ||
-                              too_many_overflow_buckets(h->noverflow, h->B))) [[unlikely]] {
+        if (!h->growing() && growth_is_due()) [[unlikely]] {
             start_growth();
             continue;  // every cell is somewhere else now
         }
@@ -134,6 +136,14 @@ inline void map_core<Layout>::mark_empty(bmap* head, bmap* b, unsigned i) noexce
     }
 }
 
+/// Deletes the entry in a cell of the current array.
+template <class Layout>
+inline void map_core<Layout>::remove(std::uint64_t hash, cell c) {
+    release_cell(c.b, c.i);
+    mark_empty(bucket(h->buckets, hash & h->bucket_mask()), c.b, c.i);
+    if (--h->count == 0) h->hash0 = t.random().fastrand();
+}
+
 /// Returns whether the key was there. Moves old buckets even when it was not.
 template <class Layout>
 template <class Same>
@@ -142,14 +152,11 @@ inline bool map_core<Layout>::erase(std::uint64_t hash, Same&& same) {
     if (h->growing()) [[unlikely]]
         grow_work(index);
     const std::uint8_t top = top_hash(hash);
-    bmap* const head = bucket(h->buckets, index);
-    for (bmap* b = head; b != nullptr; b = overflow(b)) {
+    for (bmap* b = bucket(h->buckets, index); b != nullptr; b = overflow(b)) {
         const group8 tops{b->tophash};
         for (const unsigned i : tops.match(top)) {
             if (!same(const_cast<const void*>(key_at(b, i)))) continue;
-            release_cell(b, i);
-            mark_empty(head, b, i);
-            if (--h->count == 0) h->hash0 = t.random().fastrand();
+            remove(hash, {b, i});
             return true;
         }
         if (tops.match_empty()) break;

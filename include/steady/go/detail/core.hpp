@@ -111,15 +111,19 @@ public:
     void fill(const found_cell& f) noexcept;
     template <class Same>
     bool erase(std::uint64_t hash, Same&& same);
+    void remove(std::uint64_t hash, cell c);
     void clear();
+    /// Whether placing a new key now would move entries.
+    [[nodiscard]] bool placing_moves() const noexcept { return h->growing() || growth_is_due(); }
 
     // ---- growth (grow.hpp)
     void start_growth();
-    void grow_work(std::size_t bucket);
-    void evacuate(std::size_t index);
+    void grow_work(std::size_t bucket, cell* track = nullptr);
+    void evacuate(std::size_t index, cell* track = nullptr);
 
     // ---- walking (walk.hpp)
     void start_walk(hiter& it);
+    [[nodiscard]] hiter walk_from(std::uint64_t hash, cell c);
     void next(hiter& it) const;
 
     void check() const;
@@ -161,6 +165,13 @@ public:
         void* e = elem_cell(b, i);
         return t.indirect_elem() ? *static_cast<void**>(e) : e;
     }
+    /// Asks for the lines of a bucket behind the first at once: which of them hold the
+    /// key and the elem is known only when the tophash bytes have arrived.
+    void fetch_cells(const bmap* b) const noexcept {
+        constexpr std::size_t line = 64;
+        if (t.bucket_size() > line) __builtin_prefetch(forward(b, line));
+        if (t.bucket_size() > 2 * line) __builtin_prefetch(forward(b, 2 * line));
+    }
     [[nodiscard]] bool walked() const noexcept { return side != nullptr && side->walked(); }
 
     /// Buckets of `array`, spares included; `array` is buckets or oldbuckets.
@@ -168,19 +179,6 @@ public:
         return array_buckets(t.bucket_size(), B);
     }
     [[nodiscard]] unsigned old_B() const noexcept { return h->same_size() ? h->B : h->B - 1u; }
-
-private:
-    struct stock;
-    struct move_plan;
-
-    // Plain loads and stores: atomic_ref only keeps the compiler from dropping a pair
-    // that it could prove useless in a program with one thread.
-    [[nodiscard]] std::uint8_t load_flags() const noexcept {
-        return __atomic_load_n(&h->flags, __ATOMIC_RELAXED);
-    }
-    void store_flags(unsigned flags) noexcept {
-        __atomic_store_n(&h->flags, static_cast<std::uint8_t>(flags), __ATOMIC_RELAXED);
-    }
 
     /// Clears the writing flag when an exception passes.
     struct writing {
@@ -199,6 +197,19 @@ private:
         }
     };
 
+private:
+    struct stock;
+    struct move_plan;
+
+    // Plain loads and stores: atomic_ref only keeps the compiler from dropping a pair
+    // that it could prove useless in a program with one thread.
+    [[nodiscard]] std::uint8_t load_flags() const noexcept {
+        return __atomic_load_n(&h->flags, __ATOMIC_RELAXED);
+    }
+    void store_flags(unsigned flags) noexcept {
+        __atomic_store_n(&h->flags, static_cast<std::uint8_t>(flags), __ATOMIC_RELAXED);
+    }
+
     // buckets.hpp
     [[nodiscard]] bmap* make_array(unsigned B, bmap*& next_overflow);
     void clear_array(bmap* array, unsigned B, bmap*& next_overflow) noexcept;
@@ -213,13 +224,17 @@ private:
     void destroy_cells(bmap* array, std::size_t buckets) noexcept;
 
     // access.hpp
+    [[nodiscard]] bool growth_is_due() const noexcept {
+        return over_load_factor(static_cast<std::uint64_t>(h->count) + 1, h->B) ||
+               too_many_overflow_buckets(h->noverflow, h->B);
+    }
     [[nodiscard]] bmap* home(std::uint64_t hash) const noexcept;
     void release_cell(bmap* b, unsigned i);
     void mark_empty(bmap* head, bmap* b, unsigned i) noexcept;
 
     // grow.hpp
     void plan(bmap* head, move_plan& p);
-    void move(bmap* head, std::size_t index, const move_plan& p, stock& s) noexcept;
+    void move(bmap* head, std::size_t index, const move_plan& p, stock& s, cell* track) noexcept;
     void leave_behind(bmap* head) noexcept;
     void advance(std::size_t old_buckets) noexcept;
 

@@ -88,17 +88,18 @@ void map_core<Layout>::start_growth() {
 }
 
 /// The part of a write that a growth under way asks for: the old bucket behind the
-/// bucket to be written, and one more so that the growth ends.
+/// bucket to be written, and one more so that the growth ends. A cell of that bucket
+/// that the caller has in hand is tracked to where it goes.
 template <class Layout>
-void map_core<Layout>::grow_work(std::size_t bucket) {
-    evacuate(bucket & (h->old_bucket_count() - 1));
+void map_core<Layout>::grow_work(std::size_t bucket, cell* track) {
+    evacuate(bucket & (h->old_bucket_count() - 1), track);
     if (h->growing()) evacuate(h->nevacuate);
 }
 
 /// Moves the chain of an old bucket, unless it has moved already.
 /// Throws   what the hash throws, std::bad_alloc; then nothing has moved.
 template <class Layout>
-void map_core<Layout>::evacuate(std::size_t index) {
+void map_core<Layout>::evacuate(std::size_t index, cell* track) {
     const std::size_t old_buckets = h->old_bucket_count();
     bmap* const head = bucket(h->oldbuckets, index);
     if (!is_evacuated(head)) {
@@ -106,7 +107,7 @@ void map_core<Layout>::evacuate(std::size_t index) {
         plan(head, p);
         stock s{t.bucket_size()};
         if (p.overflows != 0) reserve_overflow(s, p.overflows);
-        move(head, index, p, s);
+        move(head, index, p, s, track);
         h->noverflow = static_cast<std::uint16_t>(h->noverflow + p.counted);
         leave_behind(head);
     }
@@ -155,8 +156,8 @@ inline void map_core<Layout>::plan(bmap* head, move_plan& p) {
 }
 
 template <class Layout>
-inline void map_core<Layout>::move(bmap* head, std::size_t index, const move_plan& p,
-                                   stock& s) noexcept {
+inline void map_core<Layout>::move(bmap* head, std::size_t index, const move_plan& p, stock& s,
+                                   cell* track) noexcept {
     struct {
         bmap* b;
         unsigned i;
@@ -183,6 +184,10 @@ inline void map_core<Layout>::move(bmap* head, std::size_t index, const move_pla
                 *static_cast<void**>(elem_cell(d.b, d.i)) = *static_cast<void**>(elem_cell(b, i));
             } else {
                 t.relocate_elem(elem_cell(d.b, d.i), elem_cell(b, i));
+            }
+            if (track != nullptr && track->b == b && track->i == i) {
+                *track = {d.b, d.i};
+                track = nullptr;
             }
             ++d.i;
         }

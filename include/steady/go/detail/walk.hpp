@@ -17,9 +17,30 @@
 // to X stands in cell n of X's chain. Each kept array knows its successor (K2).
 #pragma once
 
+#include <bit>
+
 #include "steady/go/detail/core.hpp"
 
 namespace steady::go::internal {
+
+/// The live cells of a bucket, 0x80 in the byte of each, in the order of a walk that
+/// begins at cell `offset`. Live is what is neither empty (0, 1) nor evacuated_empty.
+[[nodiscard]] inline std::uint64_t live_cells(const bmap* b, unsigned offset) noexcept {
+    constexpr std::uint64_t every = 0x0101010101010101, low_seven = 0x7f * every;
+    std::uint64_t tops;
+    std::memcpy(&tops, b->tophash, sizeof tops);
+    tops = std::rotr(tops, static_cast<int>(8 * offset));
+    // x + 0x7f reaches 0x80 in a byte exactly when one of its low seven bits is set;
+    // core/group/portable.hpp has the reasoning.
+    const std::uint64_t more = tops & ~every, gone = tops ^ (evacuated_empty * every);
+    return (((more & low_seven) + low_seven) | more) & (((gone & low_seven) + low_seven) | gone) &
+           ~low_seven;
+}
+
+/// The bytes from number i on; none for 8 and more.
+[[nodiscard]] inline std::uint64_t first_byte_from(unsigned i) noexcept {
+    return i >= cells ? 0 : ~std::uint64_t{0} << (8 * i);
+}
 
 /// Begins a walk at a random place, and makes its first step. The caller has entered
 /// the keeper.
@@ -42,6 +63,32 @@ void map_core<Layout>::start_walk(hiter& it) {
     constexpr std::uint8_t both = flag_iterator | flag_old_iterator;
     if ((load_flags() & both) != both) __atomic_fetch_or(&h->flags, both, __ATOMIC_RELAXED);
     next(it);
+}
+
+/// A walk that goes on behind a cell, round to the bucket it is in.
+template <class Layout>
+hiter map_core<Layout>::walk_from(std::uint64_t hash, cell c) {
+    hiter it;
+    it.B = h->B;
+    it.buckets = h->buckets;
+    it.clears = side->clears;
+    it.startBucket = it.head = hash & h->bucket_mask();
+    it.bucket = (it.startBucket + 1) & h->bucket_mask();
+    it.wrapped = it.bucket == 0;
+    it.array = h->buckets;
+    it.checkBucket = no_check;
+    if (h->growing()) {
+        const std::size_t old = it.startBucket & (h->old_bucket_count() - 1);
+        if (!is_evacuated(bucket(h->oldbuckets, old))) {
+            it.array = h->oldbuckets;
+            it.head = old;
+            it.checkBucket = it.startBucket;
+        }
+    }
+    it.bptr = c.b;
+    it.i = static_cast<std::uint8_t>(c.i + 1);
+    __atomic_fetch_or(&h->flags, flag_iterator | flag_old_iterator, __ATOMIC_RELAXED);
+    return it;
 }
 
 /// One step; key and elem are read now. it.key is null at the end.
@@ -80,10 +127,13 @@ void map_core<Layout>::next(hiter& it) const {
             }
             i = 0;
         }
-        for (; i < cells; ++i) {
+        for (;; ++i) {
+            // Read anew for each entry: the bucket may have been written meanwhile.
+            const std::uint64_t live = live_cells(b, it.offset) & first_byte_from(i);
+            if (live == 0) break;
+            i = static_cast<unsigned>(std::countr_zero(live)) / 8;
             const unsigned c = (i + it.offset) & (cells - 1);
             const std::uint8_t top = b->tophash[c];
-            if (is_empty(top) || top == evacuated_empty) continue;
             const bool moved = top == evacuated_x || top == evacuated_y;
             cell now{b, c};
             if constexpr (!Layout::cells_survive) {
