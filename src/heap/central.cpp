@@ -202,6 +202,24 @@ std::size_t heap_core::put_run(span& s, const slot* objects, std::size_t count) 
     return i;
 }
 
+void heap_core::trim_empty() noexcept {
+    const unsigned lists = nodes_ * span_class_count;
+    for (unsigned i = 0; i < lists; ++i) {
+        central_list& list = centrals_[i];
+        const os::lock_guard guard(list.lock);
+        for (span* s = list.last; s != nullptr && list.empty_spans != 0;) {
+            span* before = s->list.previous;
+            if (s->free_count == s->object_count) {
+                --list.empty_spans;
+                unlink(list, s);
+                --list.spans;
+                store.destroy(s);
+            }
+            s = before;
+        }
+    }
+}
+
 // `count` objects came back to `s`: it joins the partial list, or goes.
 void heap_core::returned(central_list& list, span* s, std::size_t count) noexcept {
     list.objects_out -= count;

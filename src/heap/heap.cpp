@@ -128,6 +128,11 @@ ranked_mutex<lock_rank::instance>& instance_lock(heap_core& core) noexcept {
     return instance_of(&core).lock;
 }
 
+void for_each_instance(void (*visit)(void* context, heap_core& core) noexcept,
+                       void* context) noexcept {
+    for (heap_instance* i = instances.first; i != nullptr; i = i->next) visit(context, i->core);
+}
+
 void lock_instances() noexcept {
     instances.lock.lock();
     for (heap_instance* i = instances.first; i != nullptr; i = i->next) i->lock.lock();

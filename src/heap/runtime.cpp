@@ -274,7 +274,9 @@ std::size_t trim() noexcept {
     os::membarrier_register();
     empty_idle_caches(0, current_cache);
     depots.trim(default_core, ~std::size_t{0}, true);
+    default_core.trim_empty();
     trim_empty_magazines(true);
+    record_core.trim_empty();
     const std::size_t released = release_free_pages(~std::size_t{0}, true, false);
     const std::size_t before = idle_huge_bytes();
     std::size_t after = before;

@@ -116,6 +116,7 @@ result<void> span_store::cover_tables(unsigned node) noexcept {
     if (more_classes) os::use(classes_.base() + from(1).count(), size(1));
     os::use(spans_.base() + from(entry).count(), size(entry));
     n.covered = to_page - n.first_page;
+    n.map_tables += size(1) + size(entry);
     if (node_count_ == 1) {
         heap_map.pages_ready.store(to_page, std::memory_order_release);
         return {};
@@ -294,6 +295,12 @@ std::size_t span_store::free_resident_pages() noexcept {
         const os::lock_guard guard(nodes_[i].lock);
         sum += nodes_[i].pages.free_resident().count();
     }
+    return sum;
+}
+
+bytes span_store::map_tables() const noexcept {
+    bytes sum{};
+    for (unsigned i = 0; i < node_count_; ++i) sum += nodes_[i].map_tables;
     return sum;
 }
 

@@ -283,6 +283,7 @@ result<std::byte*> map_plain(bytes size, const char* name) noexcept {
     if (mapped < 0) return failure(mapped, "mmap of a block for records", size);
     auto* const start = reinterpret_cast<std::byte*>(mapped);
     all_ledgers.ready.add(size);
+    all_ledgers.plain.add(size);
     give_name(start, size.count(), name);
     return start;
 }
@@ -297,6 +298,7 @@ result<void> unmap_plain(void* start, bytes size) noexcept {
     const long done = sys_munmap(start, size.count());
     announce(os_call::release, start, size.count(), 0);
     if (done < 0) return failure(done, "munmap of a block for records", {});
+    all_ledgers.plain.sub(size);
     all_ledgers.ready.sub(size);
     return {};
 }

@@ -57,6 +57,7 @@ struct memory_ledgers {
     ledger reserved{"os.reserved"};
     ledger prepared{"os.prepared"};
     ledger ready{"os.ready"};
+    ledger plain{"os.plain"};  // the part of `ready` that map_plain made
 
     /// Everything os has mapped (O1).
     [[nodiscard]] bytes mapped() const noexcept {

@@ -15,7 +15,8 @@
 // a span's boundary would otherwise pay for a new span each time.
 //
 // Invariants S1, S2 of span.hpp; and
-//   C1  spans counts every span of the class, partial or full.
+//   C1  spans counts every span of the class, partial or full, and objects_out the
+//       objects of them that are not in a span.
 #pragma once
 
 #include <atomic>
@@ -60,6 +61,10 @@ public:
     /// Cost: O(want) and, rarely, a new span. Threads: any; takes `central`.
     std::size_t take(unsigned node, span_class sclass, slot* end, std::size_t want,
                      bool may_grow = true) noexcept;
+
+    /// Gives back the empty spans that are kept for later, one a class at most. Cost: a
+    /// walk over the partial lists of classes that have one. Threads: any.
+    void trim_empty() noexcept;
 
     /// Returns objects of `sclass`, of any spans and nodes of this core.
     /// A bit that is already free, or an address that is no object's start, is

@@ -205,6 +205,15 @@ public:
         for (huge_block* b = live_.first(); b != nullptr; b = b->next) visit(*b);
     }
 
+    /// Calls visit(bytes) with what this room has in the state Ready, while no block
+    /// changes and nothing is being given back.
+    template <class Visit>
+    void while_at_rest(Visit&& visit) noexcept {
+        os::lock_guard nobody_releases(release_);
+        os::lock_guard hold(mutex_);
+        visit(bytes{in_use_ + idle_.load(std::memory_order_relaxed)});
+    }
+
     /// Tests every invariant.
     ///
     /// Returns    false when one is broken; `text` then says which and where.

@@ -16,6 +16,10 @@ void instance_free_huge(huge_block* b, void* p) noexcept;
 /// The lock of the instance that owns `core`: it guards the spans and their counts.
 [[nodiscard]] ranked_mutex<lock_rank::instance>& instance_lock(heap_core& core) noexcept;
 
+/// Calls visit for the core of each instance. Under lock_objects().
+void for_each_instance(void (*visit)(void* context, heap_core& core) noexcept,
+                       void* context) noexcept;
+
 /// All locks of all instances, in three parts: the default heap's locks of the same rank
 /// go with each. The list and the instances; their caches; their centrals. The registry's
 /// lock is held.

@@ -136,6 +136,8 @@ public:
     /// Dirty pages, those in the hands of the scavenger included.
     [[nodiscard]] pages free_resident() const noexcept { return pages{dirty_}; }
     [[nodiscard]] pages free_scavenged() const noexcept { return pages{grown_ - in_use_ - dirty_}; }
+    /// Bytes of tables in use.
+    [[nodiscard]] bytes tables() const noexcept { return tables_ready_; }
     /// The index after the last page ever grown.
     [[nodiscard]] pages high_water() const noexcept { return pages{high_water_}; }
 

@@ -51,6 +51,7 @@ struct alignas(64) node_pages {
     ranked_mutex<lock_rank::pages> lock;
     std::uint32_t first_page{0};  // of the slice, in the address map
     std::size_t covered{0};       // pages of the slice whose table entries are in use
+    bytes map_tables{};           // and how large those are
     page_heap pages;
     os::fixed_pool<span_1> spans_1;
     os::fixed_pool<span_8> spans_8;
@@ -102,6 +103,8 @@ public:
     /// Gives back the pages of a large span beyond `page_count`.
     void shrink(span* s, std::uint32_t page_count) noexcept;
 
+    /// Bytes of the address map's tables in use. Under the nodes' locks.
+    [[nodiscard]] bytes map_tables() const noexcept;
     /// Pages free but resident, over all nodes. Threads: any; a moment's value.
     [[nodiscard]] std::size_t free_resident_pages() noexcept;
     [[nodiscard]] std::size_t in_use_pages() noexcept;
