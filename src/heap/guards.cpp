@@ -9,6 +9,7 @@
 #include "steady/heap/detail/span_store.hpp"
 #include "steady/heap/lock_order.hpp"
 #include "steady/os/detail/syscall.hpp"
+#include "steady/os/limits.hpp"
 
 namespace steady::detail::guards {
 
@@ -23,6 +24,9 @@ struct retired_ring {
 };
 constinit retired_ring retired{};
 constinit std::atomic<bool> watching{false};
+constinit std::atomic<std::uint64_t> guarded{0};  // alive or retired
+constinit std::atomic<std::uint64_t> most_guarded{0};
+constexpr unsigned mappings_each = 2;
 constinit struct sigaction previous_segv {};
 constinit struct sigaction previous_bus {};
 
@@ -79,8 +83,20 @@ bool set_access(std::uintptr_t start, std::size_t size, bool readable) noexcept 
 
 }  // namespace
 
+bool admit() noexcept {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    if (guarded.fetch_add(1, relaxed) < most_guarded.load(relaxed)) return true;
+    dismiss();
+    return false;
+}
+
+void dismiss() noexcept {
+    guarded.fetch_sub(1, std::memory_order_relaxed);
+}
+
 void watch_faults() noexcept {
     if (watching.exchange(true)) return;
+    most_guarded.store(os::read_max_map_count() / 4 / mappings_each, std::memory_order_relaxed);
     struct sigaction action {};
     action.sa_sigaction = steady_guard_fault;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
@@ -107,7 +123,9 @@ void retire(span* s) noexcept {
     if (oldest == nullptr) return;
     // Readable again before anybody may get the pages. If even that fails the
     // pages are lost to the program, not dangerous to it.
-    if (set_access(oldest->base, oldest->byte_count(), true)) store.destroy(oldest);
+    if (!set_access(oldest->base, oldest->byte_count(), true)) return;
+    store.destroy(oldest);
+    dismiss();
 }
 
 void before_fork() noexcept {

@@ -79,7 +79,7 @@ std::uint64_t sampler::draw(std::size_t size, wyrand& random) noexcept {
 void* sampler::allocate(heap_core& core, unsigned node, span_class sclass, std::size_t size,
                         wyrand& random) noexcept {
     const std::uint32_t rate = guard_rate_.load(relaxed);
-    const bool guarded = rate != 0 && core.is_default() && random() % rate == 0;
+    const bool guarded = rate != 0 && core.is_default() && random() % rate == 0 && guards::admit();
     if (!guarded && !sample_hook.armed()) return nullptr;
     const std::size_t class_bytes = class_size[sclass >> 1];
     const std::uint32_t object_pages =
@@ -89,12 +89,16 @@ void* sampler::allocate(heap_core& core, unsigned node, span_class sclass, std::
                                         .page_count = object_pages + (guarded ? 1 : 0),
                                         .object_size = class_bytes,
                                         .owner = &core});
-    if (!made) return nullptr;
+    if (!made) {
+        if (guarded) guards::dismiss();
+        return nullptr;
+    }
     span* s = *made;
     s->sample.requested = size;
     s->sample.probability = probability(class_bytes);
     if (guarded && !guards::protect_tail(*s)) {
         store.destroy(s);
+        guards::dismiss();
         return nullptr;
     }
     auto* object = reinterpret_cast<void*>(object_of(*s));

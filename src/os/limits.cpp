@@ -192,8 +192,23 @@ memory_limits read_memory_limits() noexcept {
     if (read_number("/proc/sys/vm/overcommit_memory", mode) && mode <= 2) {
         limits.overcommit_mode = static_cast<overcommit>(mode);
     }
-    read_number("/proc/sys/vm/max_map_count", limits.max_map_count);
+    limits.max_map_count = read_max_map_count();
     return limits;
+}
+
+// Without a line_reader and its buffer of 2 KiB.
+std::uint64_t read_max_map_count() noexcept {
+    std::uint64_t count = memory_limits{}.max_map_count;
+    const long file = sys_open_for_reading("/proc/sys/vm/max_map_count");
+    if (file < 0) return count;
+    char digits[24];
+    const long got = sys_read(file, digits, sizeof digits);
+    sys_close(file);
+    if (got > 0) {
+        std::string_view text(digits, static_cast<std::size_t>(got));
+        take_number(text, count);
+    }
+    return count;
 }
 
 }  // namespace steady::os

@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <vector>
 
 #include <unistd.h>
@@ -196,6 +197,31 @@ TEST(Guards, OneInNIsGuardedAndTheOthersAreOrdinary) {
             detail::deallocate(p);
         }
         EXPECT_NEAR(alone, 500, 5 * 21);  // sqrt(4000 * 1/8 * 7/8) = 21
+    });
+}
+
+// Each costs mappings, and a process has 65530 of them for everything.
+TEST(Guards, LivingOnesLeaveMostMappingsToTheProgram) {
+    expect_passes(all_guarded, [] {
+        std::uint64_t mappings = 0;
+        std::ifstream("/proc/sys/vm/max_map_count") >> mappings;
+        const std::uint64_t most = mappings / 8;
+        if (mappings < 1000 || most > 50'000) return;  // a system that says no, or too much to fill
+        const auto guarded = [](const void* p) {
+            return detail::heap_map.find(p)->kind == detail::span_kind::guarded;
+        };
+        std::vector<void*> all;
+        std::uint64_t count = 0;
+        for (std::uint64_t i = 0; i < most + 1000; ++i) {
+            all.push_back(detail::allocate(100));
+            ASSERT_NE(all.back(), nullptr);
+            count += guarded(all.back());
+        }
+        EXPECT_EQ(count, most);
+        for (void* p : all) detail::deallocate(p);
+        void* again = detail::allocate(100);
+        EXPECT_TRUE(guarded(again)) << "the places of the dead are free again";
+        detail::deallocate(again);
     });
 }
 

@@ -52,6 +52,12 @@ struct memory_limits {
     [[nodiscard]] bytes suggested_soft_limit() const noexcept;
 };
 
+/// vm.max_map_count, or the kernel's default when it does not say.
+///
+/// Cost       one small file; 100 bytes of stack, for callers inside malloc.
+/// Threads    any.
+std::uint64_t read_max_map_count() noexcept;
+
 /// Asks everybody.
 ///
 /// Cost       some ten files of /proc and /sys, 0.1 to 0.3 ms; 8 KiB of stack; allocates

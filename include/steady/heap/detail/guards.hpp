@@ -14,6 +14,11 @@
 
 namespace steady::detail::guards {
 
+/// Takes a place among the living guarded objects and the retired ones, or says that all
+/// are taken: each costs two mappings, and they may have a quarter of vm.max_map_count.
+[[nodiscard]] bool admit() noexcept;
+/// Gives it back, for an object that was not guarded after all.
+void dismiss() noexcept;
 /// Installs the SIGSEGV and SIGBUS handlers, keeping the ones before. Once.
 void watch_faults() noexcept;
 /// Makes the last page of the span unreadable.
