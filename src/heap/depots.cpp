@@ -61,6 +61,7 @@ std::size_t trim_empty_magazines(bool all) noexcept {
 }
 
 result<void> depot_set::open(unsigned nodes) noexcept {
+    if (depots_ != nullptr) return {};
     const bytes size{sizeof(depot) * span_class_count * nodes};
     void* memory = os::metadata_alloc(size, alignof(depot), metadata_ledgers.centrals);
     if (memory == nullptr) return error{errc::out_of_memory, 12, "allocating the depots"};

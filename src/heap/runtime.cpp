@@ -137,23 +137,30 @@ thread_cache* attach_thread() noexcept {
     return c;
 }
 
+// May be tried again: what was opened before is kept, and the failure is told once.
 bool open_locked() noexcept {
+    static constinit bool told = false;
     const auto fail = [](const error& e) noexcept {
+        if (told) return false;
+        told = true;
         message m("heap");
         m.text("cannot open the heap: ").text(e.action).text(" failed: ").text(describe(e.code));
         m.line(
-            "  Every allocation will fail. Raise the address space limit (ulimit -v) or free "
-            "memory.");
+            "  Every allocation fails until it opens. Raise the address space limit (ulimit -v) "
+            "or free memory.");
         warn(m);
         return false;
     };
     if (const auto done = store.open(); !done) return fail(done.error());
     const unsigned nodes = store.node_count();
     const bytes size{sizeof(central_list) * span_class_count * (nodes + 1)};
-    void* memory = os::metadata_alloc(size, alignof(central_list), metadata_ledgers.centrals);
-    if (memory == nullptr) return fail({errc::out_of_memory, 12, "allocating the central lists"});
-    default_core.centrals_ =
-        static_cast<central_list*>(memory);  // zeroed memory is an empty central
+    if (default_core.centrals_ == nullptr) {
+        void* memory = os::metadata_alloc(size, alignof(central_list), metadata_ledgers.centrals);
+        if (memory == nullptr)
+            return fail({errc::out_of_memory, 12, "allocating the central lists"});
+        default_core.centrals_ =
+            static_cast<central_list*>(memory);  // zeroed memory is an empty central
+    }
     default_core.nodes_ = nodes;
     default_core.default_ = true;
     record_core.centrals_ = default_core.centrals_ + span_class_count * nodes;

@@ -41,17 +41,25 @@ void leave_owner(heap_core& core, span* s) noexcept {
     if (links.next != nullptr) owner_links(*links.next).previous = links.previous;
 }
 
-result<os::area> open_table(std::size_t size) noexcept {
-    return os::area::open(bytes{round_up(size, 65536)}, bytes{65536}, 0, false, bytes{0},
-                          "steady tables");
+result<void> open_table(os::area& table, std::size_t size) noexcept {
+    if (table.is_open()) return {};
+    const auto opened = os::area::open(bytes{round_up(size, 65536)}, bytes{65536}, 0, false,
+                                       bytes{0}, "steady tables");
+    if (!opened) return opened.error();
+    table = *opened;
+    return {};
 }
 
 }  // namespace
 
+// What an attempt before has opened is kept and used.
 result<void> span_store::open() noexcept {
-    auto memory = os::area::open(nominal_size, smallest_size, area_hint, true, smallest_size);
-    if (!memory) return memory.error();
-    memory_ = *memory;
+    if (is_open()) return {};
+    if (!memory_.is_open()) {
+        auto memory = os::area::open(nominal_size, smallest_size, area_hint, true, smallest_size);
+        if (!memory) return memory.error();
+        memory_ = *memory;
+    }
     const std::size_t total = memory_.size().count() >> page_shift;
     // Address space that was cut short by a limit is not worth dividing.
     const unsigned nodes = total / os::node_count() < slice_unit ? 1 : os::node_count();
@@ -59,24 +67,21 @@ result<void> span_store::open() noexcept {
         static_cast<std::uint32_t>(nodes == 1 ? total : round_down(total / nodes, slice_unit));
 
     const std::size_t node_tables = page_heap::tables_size(pages{pages_per_node_}).count();
-    auto tables = open_table(node_tables * nodes);
-    if (!tables) return tables.error();
-    tables_ = *tables;
-    auto classes = open_table(total);
-    if (!classes) return classes.error();
-    classes_ = *classes;
-    auto spans = open_table(total * sizeof(span*));
-    if (!spans) return spans.error();
-    spans_ = *spans;
+    if (const auto done = open_table(tables_, node_tables * nodes); !done) return done;
+    if (const auto done = open_table(classes_, total); !done) return done;
+    if (const auto done = open_table(spans_, total * sizeof(span*)); !done) return done;
+    if (nodes != 1) {  // A1
+        for (os::area* table : {&classes_, &spans_}) {
+            if (table->prepared() != bytes{}) continue;
+            if (const auto done = table->prepare(bytes{}, table->size()); !done) return done;
+        }
+    }
 
     heap_map.base = reinterpret_cast<std::uintptr_t>(memory_.base());
     heap_map.class_of_page = reinterpret_cast<std::atomic<std::uint8_t>*>(classes_.base());
     heap_map.span_of_page = reinterpret_cast<std::atomic<span*>*>(spans_.base());
-    if (nodes != 1) {  // A1
-        if (const auto done = classes_.prepare(bytes{}, classes_.size()); !done) return done;
-        if (const auto done = spans_.prepare(bytes{}, spans_.size()); !done) return done;
+    if (nodes != 1)
         heap_map.pages_ready.store(std::size_t{pages_per_node_} * nodes, std::memory_order_release);
-    }
     for (unsigned i = 0; i < nodes; ++i) {
         nodes_[i].first_page = i * pages_per_node_;
         const auto opened =

@@ -80,7 +80,8 @@ class span_store {
 public:
     constexpr span_store() noexcept = default;
 
-    /// Reserves the heap area and its tables. Called once, under `init`.
+    /// Reserves the heap area and its tables. Under `init`; after a failure a later call
+    /// goes on where it stopped.
     result<void> open() noexcept;
     [[nodiscard]] bool is_open() const noexcept { return node_count_ != 0; }
     [[nodiscard]] unsigned node_count() const noexcept { return node_count_; }
