@@ -76,8 +76,7 @@ result<void> huge_heap::open() noexcept {
         os::huge_pages_available() ? options().hugepages : debug_options::huge_page_policy::off;
     block_limit_ = settings_.block_limit;
     if (block_limit_ == 0) {
-        const std::size_t mappings = os::read_memory_limits().max_map_count;
-        block_limit_ = mappings / 2 / mappings_per_block;
+        block_limit_ = os::read_max_map_count() / 2 / mappings_per_block;
     }
     // release; pairs with the acquire in find().
     area_reach_.store(huge_slots::granule.count() << order, std::memory_order_release);
@@ -87,7 +86,7 @@ result<void> huge_heap::open() noexcept {
 // ---- allocate and free
 
 result<huge_block*> huge_heap::allocate(bytes size, std::size_t alignment, bool& zeroed,
-                                        void* owner) noexcept {
+                                        void* owner, std::size_t* dirty) noexcept {
     const std::size_t need = whole_os_pages(size);
     if (need < size.count() || !is_power_of_two(alignment)) {
         return error{errc::invalid_argument, 0, "allocating a huge block"};
@@ -95,6 +94,7 @@ result<huge_block*> huge_heap::allocate(bytes size, std::size_t alignment, bool&
     for (;;) {
         mutex_.lock();
         const result<huge_block*> block = allocate_locked(need, alignment, zeroed, owner);
+        if (block && dirty != nullptr) *dirty = std::min((*block)->dirty, need);
         mutex_.unlock();
         // What is idle may be what the system lacks: memory, promises, slots, mappings.
         if (block || block.error().code == errc::invalid_argument || !release_one()) {

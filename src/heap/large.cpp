@@ -27,7 +27,11 @@ namespace {
 constexpr std::size_t huge_threshold = huge_heap::threshold.count();
 constexpr std::size_t largest_request =
     static_cast<std::size_t>(PTRDIFF_MAX) - (std::size_t{1} << 30);
-constexpr std::size_t largest_alignment = std::size_t{1} << 40;  // the heap area has no more
+// Pages at a multiple of more would have to be searched for by growing the heap that far,
+// tables and all. A huge block has its place in reserved addresses: only those are passed
+// over, and there are 16 TiB of them.
+constexpr std::size_t largest_span_alignment = huge_slots::granule.count();
+constexpr std::size_t largest_alignment = std::size_t{1} << 38;
 constexpr auto relaxed = std::memory_order_relaxed;
 
 std::uint32_t pages_for(std::size_t size) noexcept {
@@ -173,23 +177,24 @@ span_class class_for(std::size_t size, std::size_t alignment, bool noscan) noexc
 }
 
 void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::size_t alignment,
-                         bool noscan, bool* zeroed) noexcept {
+                         bool noscan, std::size_t* dirty) noexcept {
     if (size > largest_request || alignment > largest_alignment) return nullptr;
     const std::size_t rounded = in_pages(size == 0 ? 1 : size);
     bool is_zero = false;
-    if (rounded >= huge_threshold) {
+    if (rounded >= huge_threshold || alignment > largest_span_alignment) {
         const room granted(bytes{rounded} + huge_blocks.tables_to_come());
-        const auto block = granted ? huge_blocks.allocate(bytes{rounded}, alignment, is_zero, &core)
-                                   : error{errc::memory_limit, 12, "allocating a huge block"};
+        const auto block =
+            granted ? huge_blocks.allocate(bytes{rounded}, alignment, is_zero, &core, dirty)
+                    : error{errc::memory_limit, 12, "allocating a huge block"};
         if (block) {
             (*block)->noscan = noscan;
             core.huge_.allocated.fetch_add(1, relaxed);
             core.huge_.bytes_allocated.fetch_add((*block)->size, relaxed);
-            if (zeroed != nullptr) *zeroed = is_zero;
             return (*block)->base;
         }
     }
-    if (rounded >> page_shift > UINT32_MAX / 2) return nullptr;
+    if (rounded >> page_shift > UINT32_MAX / 2 || alignment > largest_span_alignment)
+        return nullptr;
     if (core.is_default() && store.needs_fresh_pages(node, rounded >> page_shift))
         depots.relieve(core);
     const auto made = store.make(node, {.sclass = static_cast<span_class>(noscan ? 1 : 0),
@@ -200,13 +205,17 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
                                         .object_size = rounded,
                                         .owner = &core});
     if (!made) return nullptr;
-    if (zeroed != nullptr) *zeroed = (*made)->zeroed;
+    if (dirty != nullptr) *dirty = (*made)->zeroed ? 0 : rounded;
     return reinterpret_cast<void*>((*made)->base);
 }
 
 void* allocate_large(std::size_t size, std::size_t alignment, bool noscan, bool* zeroed) noexcept {
     if (!open_heap()) return nullptr;
-    return allocate_large_for(default_core, store.current_node(), size, alignment, noscan, zeroed);
+    std::size_t dirty = 0;
+    void* p =
+        allocate_large_for(default_core, store.current_node(), size, alignment, noscan, &dirty);
+    if (zeroed != nullptr) *zeroed = dirty == 0;
+    return p;
 }
 
 void free_large(span* s, void* p) noexcept {
@@ -229,9 +238,10 @@ void free_huge(huge_block* b, void* p) noexcept {
 
 void* allocate_zeroed(std::size_t size) noexcept {
     if (size > largest_small) {
-        bool zeroed = false;
-        void* p = allocate_large(size, 1, true, &zeroed);
-        if (p != nullptr && !zeroed) __builtin_memset(p, 0, size);
+        if (!open_heap()) return nullptr;
+        std::size_t dirty = 0;
+        void* p = allocate_large_for(default_core, store.current_node(), size, 1, true, &dirty);
+        if (p != nullptr && dirty != 0) __builtin_memset(p, 0, dirty < size ? dirty : size);
         return p;
     }
     void* p = allocate(size);

@@ -3,6 +3,7 @@
 #include "steady/heap/detail/front.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstring>
 #include <map>
@@ -14,6 +15,7 @@
 #include "steady/heap/detail/audit.hpp"
 #include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/heap.hpp"
+#include "steady/os/memory.hpp"
 
 namespace {
 
@@ -326,6 +328,55 @@ TEST(Front, AHardLimitRefusesAndTheProgramGoesOn) {
         void* again = detail::allocate(30 << 20);
         EXPECT_NE(again, nullptr) << "freed memory makes room";
         detail::deallocate(again);
+    });
+}
+
+// ---- What large memory costs beyond itself.
+
+TEST(Front, AbsurdAlignmentsFailAndWideOnesCostAddressesOnly) {
+    const std::size_t before =
+        os::ledgers().mapped().count() - os::ledgers().reserved.value().count();
+    for (unsigned shift = 39; shift < 64; ++shift) {
+        EXPECT_EQ(detail::allocate_aligned(64, std::size_t{1} << shift), nullptr) << shift;
+        EXPECT_EQ(steady::allocate(5 << 20, std::size_t{1} << shift), nullptr) << shift;
+    }
+#if !defined(STEADY_OS_TSAN)  // whose address space is small
+    for (unsigned shift = 27; shift <= 36; ++shift) {
+        void* p = detail::allocate_aligned(64, std::size_t{1} << shift);
+        ASSERT_NE(p, nullptr) << shift;
+        EXPECT_EQ(at(p) % (std::size_t{1} << shift), 0u);
+        std::memset(p, 1, usable_size(p));
+        detail::deallocate(p);
+    }
+#endif
+    const std::size_t after =
+        os::ledgers().mapped().count() - os::ledgers().reserved.value().count();
+    EXPECT_LE(after, before + (std::size_t{8} << 20)) << "nothing grew that wide";
+    message why("test");
+    EXPECT_TRUE(detail::audit_heap(why)) << why.c_str();
+}
+
+// Bytes of [p, p + size) in memory.
+std::size_t resident_in(const void* p, std::size_t size) {
+    std::vector<unsigned char> pages(size / 4096);
+    if (mincore(const_cast<void*>(p), size, pages.data()) != 0) return size;
+    std::size_t sum = 0;
+    for (const unsigned char page : pages) sum += (page & 1) * std::size_t{4096};
+    return sum;
+}
+
+TEST(Front, ZeroedMemoryInAReusedHugeBlockTouchesOnlyWhatWasDirty) {
+    if (os::os_page() != 4_KiB) GTEST_SKIP() << "counts in pages of 4 KiB";
+    expect_passes("hugepages=off", [] {
+        constexpr std::size_t first = std::size_t{8} << 20, second = std::size_t{14} << 20;
+        void* p = detail::allocate(first);
+        std::memset(p, 0xff, first);
+        detail::deallocate(p);
+        auto* q = static_cast<unsigned char*>(detail::allocate_zeroed(second));
+        ASSERT_EQ(static_cast<void*>(q), p) << "its pages are used again";
+        EXPECT_EQ(resident_in(q + first, second - first), 0u);
+        for (std::size_t i = 0; i < second; ++i) ASSERT_EQ(q[i], 0) << i;
+        detail::deallocate(q);
     });
 }
 

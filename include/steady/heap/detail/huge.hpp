@@ -108,15 +108,15 @@ public:
 
     /// A block of at least `size` bytes at a multiple of `alignment`, a power of two.
     ///
-    /// zeroed     set to whether all of it reads as zero; otherwise block->dirty bytes
-    ///            from the base on may not.
+    /// zeroed     set to whether all of it reads as zero; otherwise `dirty` bytes from the
+    ///            base on may not.
     /// Returns    map_count_limit when blocks have taken their share of mappings,
     ///            address_space_limit when no slot is left: smaller memory may do better.
     /// Cost       constant; no page is touched. On failure idle blocks are given back, in
     ///            steps of 2 MiB, before the error is.
     /// Threads    any, as for everything here; one at a time per block.
-    result<huge_block*> allocate(bytes size, std::size_t alignment, bool& zeroed,
-                                 void* owner) noexcept;
+    result<huge_block*> allocate(bytes size, std::size_t alignment, bool& zeroed, void* owner,
+                                 std::size_t* dirty = nullptr) noexcept;
 
     /// Makes the block at least `size` bytes long where it is. Copies and moves nothing.
     ///

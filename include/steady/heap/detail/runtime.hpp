@@ -59,9 +59,11 @@ void unlock_objects() noexcept;
 
 [[nodiscard]] bool checked_mode() noexcept;
 
-/// Large and huge objects of `core`. `zeroed` may be null.
+/// Large and huge objects of `core`. `dirty`, unless null: how many bytes from the start
+/// may not be zero.
 [[nodiscard]] void* allocate_large_for(heap_core& core, unsigned node, std::size_t size,
-                                       std::size_t alignment, bool noscan, bool* zeroed) noexcept;
+                                       std::size_t alignment, bool noscan,
+                                       std::size_t* dirty) noexcept;
 void free_large(span* s, void* p) noexcept;
 void free_huge(huge_block* b, void* p) noexcept;
 /// Small objects without a cache.
