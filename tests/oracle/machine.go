@@ -21,6 +21,7 @@ type machine struct {
 	name         string // K:E
 	hash         string
 	key, elem    valueType
+	way          access
 	t            *mapType
 	h            *hmap
 	keyRoom      unsafe.Pointer // one key and one elem on their way into the map
@@ -30,7 +31,8 @@ type machine struct {
 	ops          uint64
 	grows, same  uint64
 	events       bool
-	sequence     int // of dumps
+	points       entryPoints // of the next type
+	sequence     int         // of dumps
 	iterators    [iteratorSlots]iterator
 	digest       []byte // scratch
 	sinceCollect int
@@ -45,7 +47,8 @@ func (m *machine) setType(key, elem valueType, hash string) {
 	collectWhenDue()
 	*m = machine{name: key.name + ":" + elem.name, hash: hash, key: key, elem: elem,
 		t: mapTypeOf(key, elem, hash), keyRoom: key.room(), elemRoom: elem.room(),
-		trace: fnvBasis, events: m.events, sequence: m.sequence}
+		trace: fnvBasis, events: m.events, sequence: m.sequence, points: m.points}
+	m.way = m.points.of(key, elem)
 	pointers := 0
 	if m.t.bucket.pointerBytes != 0 {
 		pointers = 1
@@ -132,7 +135,7 @@ func (m *machine) make(hint int, hinted bool) {
 // set stores what lies in keyRoom and elemRoom.
 func (m *machine) set() {
 	m.begin()
-	typedmemmove(m.t.elem, mapassign(m.t, m.h, m.keyRoom), m.elemRoom)
+	m.assign()
 	m.end()
 	m.digest = append(m.digest, 'S')
 	m.record()
@@ -140,7 +143,7 @@ func (m *machine) set() {
 
 func (m *machine) delete() {
 	m.begin()
-	mapdelete(m.t, m.h, m.keyRoom)
+	m.remove()
 	m.end()
 	m.digest = append(m.digest, 'D')
 	m.record()
@@ -149,7 +152,7 @@ func (m *machine) delete() {
 // get returns where the elem lies; it stays there until the next operation.
 func (m *machine) get() (unsafe.Pointer, bool) {
 	m.begin()
-	at, found := mapaccess2(m.t, m.h, m.keyRoom)
+	at, found := m.access()
 	m.end()
 	m.digest = append(m.digest, 'G', oneIf(found))
 	if found {

@@ -15,6 +15,7 @@
 //	pinned.go    the runtime's own functions, and its random state held still
 //	types.go     the types a script can name, their canonical bytes, their hashes
 //	layout.go    reading a map's memory: arrays, chains, cells
+//	access.go    the ways into a map: generic, by key size, by reflection
 //	machine.go   one map under a script: operations, traces, iterators
 //	script.go    the script's lines
 //	dump.go      dumps, hashes of dumps, statistics

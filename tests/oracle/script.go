@@ -55,7 +55,7 @@ var shapes = map[string]struct {
 	needsMap    bool
 }{
 	"type": {1, 2, false}, "rand": {1, 1, false}, "make": {0, 1, false}, "hint": {1, 1, false},
-	"events": {1, 1, false}, "echo": {0, 1 << 30, false},
+	"api": {1, 1, false}, "events": {1, 1, false}, "echo": {0, 1 << 30, false},
 	"set": {2, 2, true}, "del": {1, 1, true}, "get": {1, 1, true},
 	"setr": {2, 3, true}, "delr": {2, 2, true}, "getr": {2, 2, true},
 	"sets": {3, 3, true}, "dels": {3, 3, true}, "clear": {0, 0, true},
@@ -73,7 +73,7 @@ func (s *script) do(text string, words []string) {
 	if len(rest) < shape.least || len(rest) > shape.most {
 		s.wrong("'%s' takes %d to %d words, not %d", words[0], shape.least, shape.most, len(rest))
 	}
-	if words[0] != "type" && words[0] != "events" && words[0] != "echo" && s.t == nil {
+	if words[0] != "type" && words[0] != "api" && words[0] != "events" && words[0] != "echo" && s.t == nil {
 		s.wrong("'%s' needs a type first", words[0])
 	}
 	if shape.needsMap && s.h == nil {
@@ -82,6 +82,12 @@ func (s *script) do(text string, words []string) {
 	switch words[0] {
 	case "type":
 		s.typeLine(rest)
+	case "api":
+		entry, ok := entryNames[rest[0]]
+		if !ok {
+			s.wrong("the entry points are generic, fast or reflect, not '%s'", rest[0])
+		}
+		s.points = entry
 	case "rand":
 		s.random = s.number(rest[0])
 	case "make", "hint":
