@@ -1,27 +1,28 @@
 # Includes go down the stairs only: a file of a room may include its own room
-# and the rooms below it, and only public headers of those. `map` and `slice`
-# take an allocator and never name `heap`.
+# and the rooms below it, and only public headers of those. `map`
+# takes an allocator and never names `heap`; a slice needs the heap, which finds
+# the array behind an address and counts its owners.
 #
 #   own        the room itself, detail/ included
 #   below      rooms whose public headers may be included
 #
-# One exception: detail/syscall.hpp and detail/front.hpp are the two seams that
-# a neighbour may use (`heap` makes raw system calls, `malloc` is a thin skin of
-# the heap's front).
+# One exception: detail/syscall.hpp, detail/front.hpp and detail/object_counts.hpp
+# are the seams that a neighbour may use (`heap` makes raw system calls, `malloc`
+# is a thin skin of the heap's front, `slice` counts owners beside the spans).
 cmake_minimum_required(VERSION 3.25)
 set(below_core "")
 set(below_os core)
 set(below_heap core os)
 set(below_malloc core os heap)
-set(below_slice core)
-set(below_map core slice)
+set(below_slice core heap)
+set(below_map core os slice)
 set(below_go core heap slice)
 set(below_concurrent core os slice map)
 set(below_gc core os heap slice map)
 set(below_profile core os heap)
 set(below_trace core os heap)
 set(below_audit core os heap slice map concurrent gc profile trace)
-set(seams detail/syscall.hpp detail/front.hpp)
+set(seams detail/syscall.hpp detail/front.hpp detail/object_counts.hpp)
 
 set(findings 0)
 file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/include/steady/*.hpp ${ROOT}/src/*.hpp ${ROOT}/src/*.cpp)
