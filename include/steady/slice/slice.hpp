@@ -213,10 +213,10 @@ public:
                  (std::convertible_to<More, element> && ...))
     slice& append(element first, More&&... more);
     /// All elements of another slice, which may be a part of this one.
-    slice& append(const slice<const element, Growth>& other) requires(!std::is_const_v<T>) {
-        return append_elements(other.data(), other.len());
-    }
-    slice& append(const slice<element, Growth>& other) requires(!std::is_const_v<T>) {
+    template <class U, class Other>
+        requires(!std::is_const_v<T> &&
+                 std::same_as<std::remove_const_t<U>, std::remove_const_t<T>>)
+    slice& append(const slice<U, Other>& other) {
         return append_elements(other.data(), other.len());
     }
     /// Any range. One that is not contiguous memory must not look into this slice.

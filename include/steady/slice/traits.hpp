@@ -10,6 +10,8 @@
 #include <memory>
 #include <type_traits>
 
+#include "steady/heap/allocator.hpp"  // holds_no_pointers
+
 namespace steady {
 
 /// Whether moving a T and destroying the old one is the same as copying its bytes. True
@@ -24,11 +26,6 @@ template <class T, class Delete>
 inline constexpr bool is_trivially_relocatable<std::unique_ptr<T, Delete>> = true;
 template <class T>
 inline constexpr bool is_trivially_relocatable<std::shared_ptr<T>> = true;
-
-/// Whether a T holds no pointer into the heap, so that a collector can skip arrays of it.
-/// Known for numbers; a struct of numbers may say so.
-template <class T>
-inline constexpr bool holds_no_pointers = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 
 namespace detail {
 
