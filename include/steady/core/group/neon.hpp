@@ -36,6 +36,10 @@ public:
     [[nodiscard]] mask match(std::uint8_t tag, mask only = mask::all()) const noexcept {
         return equal_to(tag) & only;
     }
+    /// The same for a tag given four times in a word.
+    [[nodiscard]] mask match_word(std::uint32_t four, mask only = mask::all()) const noexcept {
+        return match(static_cast<std::uint8_t>(four), only);
+    }
     [[nodiscard]] mask match_empty(mask only = mask::all()) const noexcept {
         return equal_to(0) & only;
     }

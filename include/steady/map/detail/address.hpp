@@ -28,12 +28,12 @@
 //        family = bits of h ^ (h >> k)      (a Gray code: the new bit is c0 ^ ck)
 //        stays  <=>  new bit = c0, which is half of all
 //
-//   The stages between are rows of a table with 256 entries, indexed by eight bits of
+//   The stages between are rows of a table with 128 entries, indexed by seven bits of
 //   the hash from `level` up: row(g)[x] is the position, each one equally often (up to
-//   one entry of 256), made so that a pass moves entries to the new cluster first.
+//   one entry of 128), made so that a pass moves entries to the new cluster first.
 //
 // Invariants (tests/map/address_test.cpp)
-//   A1  Every position of a stage is used by 256/g of the 256 indices, up to one.
+//   A1  Every position of a stage is used by 128/g of the 128 indices, up to one.
 //   A2  Stage 2K of one level and stage K of the next are the same placement.
 //   A3  At stage K half of the entries of 2K are where they will be; the passes between
 //       move at most a twelfth of the entries more than they must.
@@ -57,9 +57,12 @@ inline constexpr unsigned expansion_bits = std::bit_width(partial_expansions) - 
 inline constexpr unsigned most_positions = 2 * partial_expansions;
 
 static_assert(std::has_single_bit(partial_expansions) && partial_expansions <= 4,
-              "rows have 256 entries: 2K positions, each a sensible share of them");
+              "rows have 128 entries: 2K positions, each a sensible share of them");
 
-using position_row = std::array<std::uint8_t, 256>;
+/// Bits of the hash that choose a position: 128 indices share out among 3 evenly up to 1 %.
+inline constexpr unsigned position_bits = 7;
+inline constexpr unsigned position_indices = 1u << position_bits;
+using position_row = std::array<std::uint8_t, position_indices>;
 
 namespace rows {
 
@@ -85,11 +88,13 @@ constexpr position_row next_row(const position_row& row, unsigned g, bool toward
         // What the new position takes from this one, spread so that the sum is exact.
         unsigned have = 0;
         for (const unsigned p : row) have += p == from;
-        const unsigned keep = 256 * (from + 1) / (g + 1) - 256 * from / (g + 1);
+        const unsigned keep =
+            position_indices * (from + 1) / (g + 1) - position_indices * from / (g + 1);
         unsigned quota = have > keep ? have - keep : 0;
         for (int eager = 0; eager < 3; ++eager) {
-            for (unsigned i = 0; i < 256 && quota != 0; ++i) {
-                const unsigned x = (i * 89) & 255;  // odd: visits all, in no pattern of bits
+            for (unsigned i = 0; i < position_indices && quota != 0; ++i) {
+                // An odd factor: visits all, in no pattern of bits.
+                const unsigned x = (i * 89) & (position_indices - 1);
                 if (row[x] != from || next[x] != from) continue;
                 const bool wanted =
                     eager == 0 ? target(x) == g : (eager == 1 ? target(x) > g : target(x) != from);
@@ -101,7 +106,7 @@ constexpr position_row next_row(const position_row& row, unsigned g, bool toward
     }
     // Who is parked elsewhere and belongs to the new position comes too, and at the end
     // of a doubling everybody is at home.
-    for (unsigned x = 0; x < 256; ++x) {
+    for (unsigned x = 0; x < position_indices; ++x) {
         const bool last = g + 1 == (towards_start ? partial_expansions : most_positions);
         if (last) next[x] = static_cast<std::uint8_t>(target(x));
     }
@@ -121,13 +126,73 @@ constexpr auto make() noexcept {
 /// row(g)[x]: the position in a family of g clusters. row(1) is all zero.
 inline constexpr std::array<position_row, most_positions + 1> position_rows = rows::make();
 
-// ---- The bits of a hash. From the top: 8 for the tag, 4 for the group, 3 for the filter;
-// from the bottom: the family, and above it the position. They meet at 2^37 families.
+namespace rows {
 
-/// Never 0, which means empty.
+/// What a pass does to the positions of a family: bit p of a mask is position p.
+struct traffic {
+    std::uint8_t positions;  // that the family has before a split or a merge
+    std::uint8_t leaving;    // entries may leave
+    std::uint8_t receiving;  // entries may arrive, and entries are there already
+    bool upwards;
+};
+
+constexpr traffic traffic_of(unsigned g, bool upwards) noexcept {
+    const position_row& from = position_rows[upwards ? g : g + 1];
+    const position_row& to = position_rows[upwards ? g + 1 : g];
+    const unsigned positions = upwards ? g : g + 1;
+    unsigned leaving = 0, receiving = 0;
+    for (unsigned x = 0; x < position_indices; ++x) {
+        if (from[x] == to[x]) continue;
+        leaving |= 1u << from[x];
+        if (to[x] < positions) receiving |= 1u << to[x];
+    }
+    return {static_cast<std::uint8_t>(positions), static_cast<std::uint8_t>(leaving),
+            static_cast<std::uint8_t>(receiving), upwards};
+}
+
+constexpr auto make_traffic(bool upwards) noexcept {
+    std::array<traffic, most_positions> all{};
+    for (unsigned g = 1; g < most_positions; ++g) all[g] = traffic_of(g, upwards);
+    return all;
+}
+
+/// A cluster is put in order before the next one is emptied into it, so nobody may move
+/// towards a cluster that comes later.
+constexpr bool moves_one_way() noexcept {
+    for (unsigned g = 1; g < most_positions; ++g) {
+        for (unsigned x = 0; x < position_indices; ++x) {
+            if (position_rows[g + 1][x] < position_rows[g][x]) return false;
+        }
+    }
+    return true;
+}
+static_assert(moves_one_way(), "splits move entries to higher positions only, merges to lower");
+
+}  // namespace rows
+
+inline constexpr auto split_traffic = rows::make_traffic(true);
+inline constexpr auto merge_traffic = rows::make_traffic(false);
+
+// ---- The bits of a hash. From the top: 8 for the tag, 4 for the group, 4 for filter and
+// slot each; from the bottom: the family, and above it the position. They meet at 2^30
+// families, which is 10^11 entries.
+
+namespace rows {
+constexpr auto make_tag_words() noexcept {
+    std::array<std::uint32_t, 256> words{};
+    for (std::uint32_t tag = 0; tag < 256; ++tag) words[tag] = (tag == 0 ? 1 : tag) * 0x01010101u;
+    return words;
+}
+}  // namespace rows
+
+/// The tag of each top byte, four times. Never 0, which means empty.
+alignas(64) inline constexpr std::array<std::uint32_t, 256> tag_words = rows::make_tag_words();
+
+[[gnu::always_inline]] inline std::uint32_t tag_word_of(std::uint64_t hash) noexcept {
+    return tag_words[hash >> 56];
+}
 [[gnu::always_inline]] inline std::uint8_t tag_of(std::uint64_t hash) noexcept {
-    const auto top = static_cast<std::uint8_t>(hash >> 56);
-    return static_cast<std::uint8_t>(top + (top == 0));
+    return static_cast<std::uint8_t>(tag_word_of(hash));
 }
 
 /// The home group, of a power of two of them; `last` is their number less one.
@@ -135,30 +200,28 @@ inline constexpr std::array<position_row, most_positions + 1> position_rows = ro
     return static_cast<unsigned>(hash >> 52) & last;
 }
 
+/// The slot of the home group that an entry would like best: an even one. A search fetches
+/// its cache line together with the tags, before it knows the slot.
+[[gnu::always_inline]] inline unsigned preferred_slot(std::uint64_t hash) noexcept {
+    return static_cast<unsigned>(hash >> 43) & 14;
+}
+
 /// The bit of the overflow byte.
 [[gnu::always_inline]] inline std::uint8_t overflow_bit(std::uint64_t hash) noexcept {
     return static_cast<std::uint8_t>(1u << ((hash >> 48) & 7));
 }
 
-/// How far the clusters have been split: the whole state of the address function.
+/// How far the clusters have been split.
 struct growth_state {
     std::uint64_t family_mask = 0;  // F - 1
     std::uint64_t split = 0;
-    const std::uint8_t* row_before = position_rows[2].data();  // families before split
-    const std::uint8_t* row_after = position_rows[1].data();   // the others
     std::uint8_t level = 0;
     std::uint8_t stage = 1;
 
     [[nodiscard]] std::uint64_t families() const noexcept { return family_mask + 1; }
     [[nodiscard]] std::uint64_t clusters() const noexcept { return families() * stage + split; }
-
-    [[nodiscard, gnu::always_inline]] std::uint64_t family(std::uint64_t hash) const noexcept {
-        return (hash ^ (hash >> expansion_bits)) & family_mask;
-    }
-    [[nodiscard, gnu::always_inline]] std::uint64_t cluster(std::uint64_t hash) const noexcept {
-        const std::uint64_t f = family(hash);
-        const std::uint8_t* row = f < split ? row_before : row_after;
-        return f + (std::uint64_t{row[(hash >> level) & 255]} << level);
+    [[nodiscard]] const position_row& row(std::uint64_t family) const noexcept {
+        return position_rows[stage + (family < split)];
     }
 
     /// One family further: the arrow of growth.
@@ -202,9 +265,44 @@ private:
             g = most_positions - 1;
         }
         stage = static_cast<std::uint8_t>(g);
-        row_after = position_rows[g].data();
-        row_before = position_rows[g + 1].data();
     }
+};
+
+/// The address function: a growth_state, ready for use. A row here is not positions but
+/// what they add to the family's number.
+class address_function {
+public:
+    [[nodiscard, gnu::always_inline]] std::uint64_t cluster(std::uint64_t hash) const noexcept {
+        const std::uint64_t f = (hash ^ (hash >> expansion_bits)) & family_mask_;
+        const std::uint32_t* row = row_after_;
+        if (f < split_) row = row_before_;
+        return f + row[(hash >> level_) & (position_indices - 1)];
+    }
+
+    /// Cost       256 additions when the stage has changed, otherwise none.
+    void set(const growth_state& s) noexcept {
+        split_ = s.split;
+        if (s.level == level_ && s.stage == stage_) return;
+        family_mask_ = s.family_mask;
+        level_ = s.level;
+        stage_ = s.stage;
+        row_after_ = offsets_[0];
+        row_before_ = offsets_[1];
+        for (unsigned r = 0; r < 2; ++r) {
+            for (unsigned x = 0; x < position_indices; ++x) {
+                offsets_[r][x] = std::uint32_t{position_rows[s.stage + r][x]} << s.level;
+            }
+        }
+    }
+
+private:
+    std::uint64_t family_mask_ = 0;
+    std::uint64_t split_ = 0;
+    const std::uint32_t* row_before_ = nullptr;  // families before split_
+    const std::uint32_t* row_after_ = nullptr;   // the others
+    std::uint8_t level_ = 0;
+    std::uint8_t stage_ = 0;
+    std::uint32_t offsets_[2][position_indices];
 };
 
 }  // namespace steady::detail

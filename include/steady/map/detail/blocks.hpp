@@ -42,10 +42,18 @@ private:
     }
 };
 
-/// One segment: its groups, then its slots.
+/// One for each cluster, at the end of its segment, and one behind the slots of each block
+/// chained to a cluster.
+struct cluster_header {
+    std::byte* overflow;    // the next block of the chain, or null
+    std::uint64_t cluster;  // whose chain this is
+};
+
+/// One segment: groups, then slots, then headers.
 struct segment_block {
     std::byte* start = nullptr;
     std::size_t size = 0;
+    cluster_header* headers = nullptr;
 };
 
 }  // namespace steady::detail

@@ -301,7 +301,7 @@ public:
     }
 
     /// Starts loading what find(key) will read; worth it when there is other work meanwhile.
-    void prefetch(const key_type& key) const { table_.prefetch_tags(table_.hash_of(key)); }
+    void prefetch(const key_type& key) const { table_.prefetch_home(table_.hash_of(key)); }
 
     // ---- Inserting.
 
@@ -385,7 +385,7 @@ public:
         while (next != end) {
             auto ahead = next;
             for (unsigned i = 0; i < batch && ahead != end; ++i, ++ahead) {
-                table_.prefetch_place(table_.hash_of(Element::key(*ahead)));
+                table_.prefetch_home(table_.hash_of(Element::key(*ahead)));
             }
             for (; next != ahead; ++next) insert(*next);
         }
@@ -600,20 +600,21 @@ protected:
 /// Finds many keys at once: the cache misses of a batch overlap.
 template <class Container, class Keys, class Put>
 void find_batches(Container& container, const Keys& keys, Put&& put) {
+    using table = std::remove_cvref_t<decltype(container.raw_table())>;
     constexpr unsigned batch = 32;
     std::array<std::uint64_t, batch> hashes;
-    auto& table = container.raw_table();
+    std::array<typename table::home_place, batch> homes;
+    const table& t = container.raw_table();
     auto next = std::ranges::begin(keys);
     const auto end = std::ranges::end(keys);
     while (next != end) {
         auto key = next;
         unsigned n = 0;
         for (; n < batch && key != end; ++n, ++key) {
-            hashes[n] = table.hash_of(*key);
-            table.prefetch_tags(hashes[n]);
+            hashes[n] = t.hash_of(*key);
+            homes[n] = t.prefetch_home(hashes[n]);
         }
-        for (unsigned i = 0; i < n; ++i) table.prefetch_candidate(hashes[i]);
-        for (unsigned i = 0; i < n; ++i, ++next) put(table.find(*next, hashes[i]));
+        for (unsigned i = 0; i < n; ++i, ++next) put(t.find_from(*next, hashes[i], homes[i]));
     }
 }
 

@@ -29,37 +29,22 @@ namespace steady::detail {
 #define STEADY_TABLE template <class Slot, class Hash, class Equal, class Alloc>
 #define STEADY_TABLE_TYPE table<Slot, Hash, Equal, Alloc>
 
-/// Who goes where: for each slot of the family, position << 4 | home group.
+/// What a pass over one cluster found out: which slots' entries belong to another position,
+/// and which stand outside their home group. A slot is group * 16 + index.
 STEADY_TABLE
-struct STEADY_TABLE_TYPE::family_plan {
-    family_plan() noexcept {}  // `where` is written before it is read
-    std::uint8_t where[most_positions][shape::slots];
-    unsigned arrivals[most_positions] = {};  // from other positions
+struct STEADY_TABLE_TYPE::cluster_plan {
+    cluster_plan() noexcept {}  // lists are written before they are read
+    unsigned movers = 0;
+    unsigned strays = 0;
+    std::uint8_t mover[shape::slots + 1];
+    std::uint8_t mover_to[shape::slots + 1];
+    std::uint8_t stray[shape::slots + 1];
 };
 
-namespace rows {
-
-/// Bit p: between stage g and stage g + 1 some entries leave (or come back to) position p.
-constexpr unsigned changed_positions(unsigned g, bool upwards) noexcept {
-    const position_row& from = position_rows[upwards ? g : g + 1];
-    const position_row& to = position_rows[upwards ? g + 1 : g];
-    unsigned mask = 0;
-    for (unsigned x = 0; x < 256; ++x) {
-        if (from[x] != to[x]) mask |= 1u << from[x];
-    }
-    return mask;
-}
-
-constexpr auto make_leaving(bool upwards) noexcept {
-    std::array<unsigned, most_positions> masks{};
-    for (unsigned g = 1; g < most_positions; ++g) masks[g] = changed_positions(g, upwards);
-    return masks;
-}
-
-}  // namespace rows
-
-inline constexpr auto leaves_at_split = rows::make_leaving(true);
-inline constexpr auto leaves_at_merge = rows::make_leaving(false);
+STEADY_TABLE
+struct STEADY_TABLE_TYPE::family_plan {
+    cluster_plan at[most_positions];
+};
 
 // ---- Limits.
 
@@ -115,7 +100,6 @@ void STEADY_TABLE_TYPE::resize_small(unsigned group_count) {
     const cluster_place to{reinterpret_cast<std::uint8_t*>(block),
                            reinterpret_cast<Slot*>(block + shape::slots_at(group_count)),
                            group_count - 1};
-    if (group_count == shape::groups) header_of(to) = {nullptr, 0};
     if (groups_ == empty_group_pointer()) {
         seed_ = new_seed(block);
     } else {
@@ -145,9 +129,13 @@ void STEADY_TABLE_TYPE::become_large() {
     using state_source = block_source<Alloc, alignof(large_state)>;
     auto* const fresh = ::new (state_source::allocate(alloc_, sizeof(large_state))) large_state;
     fresh->state = growth_state::with_clusters(1);
+    fresh->address.set(fresh->state);
     fresh->base[0] = {reinterpret_cast<std::uintptr_t>(groups_),
                       reinterpret_cast<std::uintptr_t>(slots_)};
-    fresh->block[0] = {reinterpret_cast<std::byte*>(groups_), shape::block_size(shape::groups)};
+    cluster_header& header = header_behind(slots_, shape::slots);
+    header = {nullptr, 0};
+    fresh->block[0] = {reinterpret_cast<std::byte*>(groups_), shape::block_size(shape::groups),
+                       &header};
     large_ = fresh;
     set_limits();
 }
@@ -172,12 +160,14 @@ void STEADY_TABLE_TYPE::prepare_segment(unsigned index) {
     segment_block& segment = large_->block[index];
     if (segment.start != nullptr) return;
     constexpr std::size_t line = 64;
-    const std::uint64_t first = std::uint64_t{1} << (index - 1), count = first;
+    const std::uint64_t count = std::uint64_t{1} << index, first = count - 1;
     const std::size_t group_area = count * shape::group_area;
-    const std::size_t size = group_area + count * shape::stride + line;
+    const std::size_t slot_area = round_up(count * shape::stride, alignof(cluster_header));
+    const std::size_t size = line + group_area + slot_area + count * sizeof(cluster_header);
     segment.start = blocks::allocate(alloc_, size);
     segment.size = size;
     const std::uintptr_t start = round_up(reinterpret_cast<std::uintptr_t>(segment.start), line);
+    segment.headers = reinterpret_cast<cluster_header*>(start + group_area + slot_area);
     large_->base[index] = {start - first * shape::group_area,
                            start + group_area - first * shape::stride};
 }
@@ -194,10 +184,10 @@ void STEADY_TABLE_TYPE::release_segment(unsigned index) noexcept {
 /// An empty cluster behind the last one; the state does not know it yet.
 STEADY_TABLE
 void STEADY_TABLE_TYPE::add_cluster(std::uint64_t cluster) {
-    prepare_segment(static_cast<unsigned>(std::bit_width(cluster)));
+    prepare_segment(segment_of(cluster));
     const cluster_place at = cluster_at(cluster);
     std::memset(at.groups, 0, shape::group_area);
-    header_of(at) = {nullptr, cluster};
+    header_of(cluster) = {nullptr, cluster};
 }
 
 /// Throws     std::bad_alloc; then nothing has changed (G1).
@@ -211,9 +201,10 @@ void STEADY_TABLE_TYPE::split() {
     const bytes before = watched ? memory().total() : bytes{};
 
     add_cluster(s.clusters());
-    const std::uint64_t moved = redistribute(s.split, s.stage, position_rows[s.stage + 1u].data(),
-                                             leaves_at_split[s.stage], true);
+    const std::uint64_t moved =
+        redistribute(s.split, split_traffic[s.stage], position_rows[s.stage + 1u].data());
     large.state.advance();
+    large.address.set(large.state);
     large.shrinking = false;
     ++large.splits;
     large.moved += moved;
@@ -236,15 +227,15 @@ bool STEADY_TABLE_TYPE::merge() noexcept {
     growth_state old = std::exchange(large.state, s);
     std::uint64_t moved = 0;
     try {
-        moved = redistribute(s.split, s.stage + 1u, position_rows[s.stage].data(),
-                             leaves_at_merge[s.stage], false);
+        moved = redistribute(s.split, merge_traffic[s.stage], position_rows[s.stage].data());
     } catch (...) {
         large.state = old;  // no memory for chains: stay as large as we are
         return false;
     }
+    large.address.set(large.state);
     const std::uint64_t gone = s.clusters();
     drop_chain(cluster_at(gone));
-    if (std::has_single_bit(gone)) release_segment(static_cast<unsigned>(std::bit_width(gone)));
+    if (std::has_single_bit(gone + 1)) release_segment(segment_of(gone));
     ++large.merges;
     large.moved += moved;
     ++relocations_;
@@ -265,78 +256,113 @@ void STEADY_TABLE_TYPE::announce_growth(std::chrono::steady_clock::time_point be
 
 // ---- Both directions.
 
-/// Puts every entry of the family's first `positions` clusters where row `next` says.
+/// Puts every entry of the family where row `next` says.
 ///
-/// leaving    bit p: entries may leave position p.
 /// Returns    the entries that moved to another cluster.
 STEADY_TABLE
-std::uint64_t STEADY_TABLE_TYPE::redistribute(std::uint64_t family, unsigned positions,
-                                              const std::uint8_t* next, unsigned leaving,
-                                              bool upwards) {
+std::uint64_t STEADY_TABLE_TYPE::redistribute(std::uint64_t family, const rows::traffic& pass,
+                                              const std::uint8_t* next) {
     const unsigned level = large_->state.level;
     family_plan plan;
-    for (unsigned p = 0; p < positions; ++p) {
-        if ((leaving >> p & 1) == 0) continue;
-        plan_cluster(cluster_at(family + (std::uint64_t{p} << level)), p, next, plan);
+    unsigned movers = 0;
+    for (unsigned p = 0; p < pass.positions; ++p) {
+        if ((pass.leaving >> p & 1) == 0) continue;
+        movers +=
+            plan_cluster(cluster_at(family + (std::uint64_t{p} << level)), p, next, plan.at[p]);
     }
-    reserve_chains(family, plan);
-    std::uint64_t moved = 0;
-    for (unsigned i = 0; i < positions; ++i) {
+    reserve_chains(family, pass, next, movers, plan);
+    for (unsigned i = 0; i < pass.positions; ++i) {
         // Towards the higher positions from the highest one down, and back from the lowest
         // one up, so that room is made before it is needed.
-        const unsigned p = upwards ? positions - 1 - i : i;
-        if ((leaving >> p & 1) == 0) continue;
+        const unsigned p = pass.upwards ? pass.positions - 1 - i : i;
+        if ((pass.leaving >> p & 1) == 0) continue;
         const cluster_place at = cluster_at(family + (std::uint64_t{p} << level));
-        moved += move_out(at, family, p, next, plan);
-        tidy(at, plan.where[p]);
+        move_out(at, family, p, next, plan.at[p]);
+        tidy(at, plan.at[p]);
     }
-    while (spare_ != nullptr && header_of_chained(spare_).overflow != nullptr) {
-        std::byte* const second = header_of_chained(spare_).overflow;
-        header_of_chained(spare_).overflow = header_of_chained(second).overflow;
-        give_back_block(second);
-    }
-    return moved;
+    trim_spare_blocks();
+    return movers;
 }
 
+/// Hashes every entry of a cluster and its chain.
+///
+/// Returns    how many belong to other positions.
 STEADY_TABLE
-void STEADY_TABLE_TYPE::plan_cluster(const cluster_place& at, unsigned pos,
-                                     const std::uint8_t* next, family_plan& plan) const {
-    const unsigned level = large_->state.level;
-    for (unsigned g = 0; g < shape::groups; ++g) {
-        const std::uint8_t* const group = at.groups + g * group_bytes;
-        const Slot* const slots = at.slots + g * group_slots;
-        std::uint8_t* const where = plan.where[pos] + g * group_slots;
-        for (const unsigned i : group16{group}.match_occupied(slot_tags)) {
-            const std::uint64_t hash = hash_of_slot(slots[i]);
-            const unsigned to = next[(hash >> level) & 255];
-            where[i] = static_cast<std::uint8_t>(to << 4 | home_of(hash, shape::groups - 1));
-            plan.arrivals[to] += to != pos;
-        }
-    }
-    for (std::byte* block = header_of(at).overflow; block != nullptr;
-         block = header_of_chained(block).overflow) {
-        const cluster_place c = chained(block);
-        for (unsigned g = 0; g <= c.last; ++g) {
-            for (const unsigned i : group16{c.groups + g * group_bytes}.match_occupied(slot_tags)) {
-                const std::uint64_t hash = hash_of_slot(c.slots[g * group_slots + i]);
-                const unsigned to = next[(hash >> level) & 255];
-                plan.arrivals[to] += to != pos;
+unsigned STEADY_TABLE_TYPE::plan_cluster(const cluster_place& at, unsigned pos,
+                                         const std::uint8_t* next, cluster_plan& plan) const {
+    // Everything the loop needs is in locals: it writes bytes, which could be anything.
+    const unsigned level = large_ == nullptr ? 0 : large_->state.level;
+    const std::uint64_t seed = seed_;
+    std::uint8_t* const mover = plan.mover;
+    std::uint8_t* const mover_to = plan.mover_to;
+    std::uint8_t* const stray = plan.stray;
+    unsigned movers = 0, strays = 0;
+    const std::uint8_t* group = at.groups;
+    const Slot* slots = at.slots;
+    for (unsigned g = 0; g < shape::groups; ++g, group += group_bytes, slots += group_slots) {
+        for (auto m = group16{group}.match_occupied(slot_tags); m; m.drop_lowest()) {
+            const unsigned i = m.lowest();
+            std::uint64_t hash;
+            if constexpr (Slot::caches_hash) {
+                hash = slots[i].hash;
+            } else {
+                hash = hash_with_seed(hash_, slots[i].key(), seed);
             }
+            const unsigned to = next[(hash >> level) & (position_indices - 1)];
+            // No branches: which of the three it is cannot be predicted.
+            const auto slot = static_cast<std::uint8_t>(g * 16 + i);
+            mover[movers] = slot;
+            mover_to[movers] = static_cast<std::uint8_t>(to);
+            stray[strays] = slot;
+            const unsigned moves = to != pos;
+            movers += moves;
+            strays += (moves ^ 1u) & unsigned{home_of(hash, shape::groups - 1) != g};
         }
     }
+    plan.movers = movers;
+    plan.strays = strays;
+    if (has_chain(at)) [[unlikely]] {
+        for_each_chained(at, [&](const cluster_place& block) {
+            for_each_entry(block, [&](const position_type& entry) {
+                movers +=
+                    next[(hash_of_slot(entry.slot()) >> level) & (position_indices - 1)] != pos;
+            });
+        });
+    }
+    return movers;
 }
 
 /// Takes the blocks that chains of this family could need, so that moving cannot fail.
 STEADY_TABLE
-void STEADY_TABLE_TYPE::reserve_chains(std::uint64_t family, const family_plan& plan) {
+void STEADY_TABLE_TYPE::reserve_chains(std::uint64_t family, const rows::traffic& pass,
+                                       const std::uint8_t* next, unsigned movers,
+                                       const family_plan& plan) {
+    const unsigned level = large_->state.level;
+    if (pass.receiving == 0 && movers <= shape::slots) return;  // an empty cluster takes them all
+    unsigned arrivals[most_positions] = {};
+    for (unsigned from = 0; from < pass.positions; ++from) {
+        if ((pass.leaving >> from & 1) == 0) continue;
+        const cluster_plan& c = plan.at[from];
+        for (unsigned i = 0; i < c.movers; ++i) ++arrivals[c.mover_to[i]];
+        const cluster_place at = cluster_at(family + (std::uint64_t{from} << level));
+        if (!has_chain(at)) continue;
+        for_each_chained(at, [&](const cluster_place& block) {
+            for_each_entry(block, [&](const position_type& entry) {
+                const unsigned to =
+                    next[(hash_of_slot(entry.slot()) >> level) & (position_indices - 1)];
+                arrivals[to] += to != from;
+            });
+        });
+    }
     std::size_t wanted = 0;
     for (unsigned p = 0; p < most_positions; ++p) {
-        const unsigned arrivals = plan.arrivals[p];
-        if (arrivals == 0) continue;
-        const unsigned there =
-            count_entries(cluster_at(family + (std::uint64_t{p} << large_->state.level)));
-        if (there + arrivals <= shape::slots) continue;
-        wanted += (there + arrivals - shape::slots + shape::block_slots - 1) / shape::block_slots;
+        unsigned there = arrivals[p];
+        if (there == 0) continue;
+        if (p < pass.positions) {
+            there += count_entries(cluster_at(family + (std::uint64_t{p} << level)));
+        }
+        if (there <= shape::slots) continue;
+        wanted += (there - shape::slots + shape::block_slots - 1) / shape::block_slots;
     }
     if (wanted == 0) return;
     for (std::byte* b = spare_; b != nullptr && wanted != 0; b = header_of_chained(b).overflow) {
@@ -351,88 +377,84 @@ void STEADY_TABLE_TYPE::reserve_chains(std::uint64_t family, const family_plan& 
 
 /// Moves the entries that belong to other positions there.
 STEADY_TABLE
-std::uint64_t STEADY_TABLE_TYPE::move_out(const cluster_place& at, std::uint64_t family,
-                                          unsigned pos, const std::uint8_t* next,
-                                          family_plan& plan) noexcept {
+void STEADY_TABLE_TYPE::move_out(const cluster_place& at, std::uint64_t family, unsigned pos,
+                                 const std::uint8_t* next, const cluster_plan& plan) noexcept {
     const unsigned level = large_->state.level;
-    std::uint64_t moved = 0;
-    const auto move_to = [&](unsigned to, std::uint64_t hash, Slot& slot, std::uint8_t& tag) {
-        const cluster_place there = cluster_at(family + (std::uint64_t{to} << level));
-        position_type place = free_slot_in_cluster(hash, there);
-        if (place) {
-            plan.where[to][(shape::groups - 1 - place.groups_left) * group_slots + place.index] =
-                static_cast<std::uint8_t>(to << 4 | home_of(hash, shape::groups - 1));
-        } else {
+    const auto move_to = [&](const cluster_place& there, Slot& slot, std::uint8_t& tag) {
+        position_type place = free_slot_in_cluster(hash_of_slot(slot), there);
+        if (!place) [[unlikely]]
             place = free_slot_chained(there);
-        }
         slot.relocate_to(place.slot());
         place.group[place.index] = tag;
         tag = 0;
-        ++moved;
     };
-    for (unsigned g = 0; g < shape::groups; ++g) {
-        std::uint8_t* const group = at.groups + g * group_bytes;
-        Slot* const slots = at.slots + g * group_slots;
-        const std::uint8_t* const where = plan.where[pos] + g * group_slots;
-        for (const unsigned i : group16{group}.match_occupied(slot_tags)) {
-            const unsigned to = where[i] >> 4;
-            if (to != pos) move_to(to, hash_of_slot(slots[i]), slots[i], group[i]);
+    cluster_place target[most_positions];
+    for (unsigned p = 0; p < most_positions; ++p) target[p] = {nullptr, nullptr, 0};
+    const auto target_at = [&](unsigned p) -> const cluster_place& {
+        if (target[p].groups == nullptr) {
+            target[p] = cluster_at(family + (std::uint64_t{p} << level));
         }
+        return target[p];
+    };
+    for (unsigned n = 0; n < plan.movers; ++n) {
+        const unsigned g = plan.mover[n] / 16, i = plan.mover[n] % 16;
+        move_to(target_at(plan.mover_to[n]), at.slots[g * group_slots + i],
+                at.groups[g * group_bytes + i]);
     }
-    for (std::byte* block = header_of(at).overflow; block != nullptr;
-         block = header_of_chained(block).overflow) {
-        const cluster_place c = chained(block);
-        for (unsigned g = 0; g <= c.last; ++g) {
-            std::uint8_t* const group = c.groups + g * group_bytes;
-            for (const unsigned i : group16{group}.match_occupied(slot_tags)) {
-                Slot& slot = c.slots[g * group_slots + i];
-                const std::uint64_t hash = hash_of_slot(slot);
-                const unsigned to = next[(hash >> level) & 255];
-                if (to != pos) move_to(to, hash, slot, group[i]);
-            }
-        }
+    if (has_chain(at)) [[unlikely]] {
+        for_each_chained(at, [&](const cluster_place& block) {
+            for_each_entry(block, [&](const position_type& entry) {
+                const unsigned to =
+                    next[(hash_of_slot(entry.slot()) >> level) & (position_indices - 1)];
+                if (to != pos) move_to(target_at(to), entry.slot(), entry.group[entry.index]);
+            });
+        });
     }
-    return moved;
 }
 
 /// Makes the overflow bits of a cluster anew and brings strays nearer to home.
-///
-/// homes      the home group of each slot that is taken, in its low four bits.
 STEADY_TABLE
-void STEADY_TABLE_TYPE::tidy(const cluster_place& at, std::uint8_t* homes) noexcept {
+void STEADY_TABLE_TYPE::tidy(const cluster_place& at, const cluster_plan& plan) noexcept {
     for (unsigned g = 0; g < shape::groups; ++g) at.groups[g * group_bytes + group_slots] = 0;
-    for (unsigned g = 0; g < shape::groups; ++g) {
-        std::uint8_t* const group = at.groups + g * group_bytes;
-        for (const unsigned i : group16{group}.match_occupied(slot_tags)) {
-            const unsigned home = homes[g * group_slots + i] & 15;
-            if (home == g) continue;
-            Slot& slot = at.slots[g * group_slots + i];
-            const std::uint8_t bit = overflow_bit(hash_of_slot(slot));
-            for (unsigned n = 0;; ++n) {
-                const unsigned t = home ^ n;
-                if (t == g) break;  // nothing nearer has room
-                std::uint8_t* const nearer = at.groups + t * group_bytes;
-                if (const auto empty = group16{nearer}.match_empty(slot_tags)) {
-                    const unsigned j = empty.lowest();
-                    slot.relocate_to(at.slots[t * group_slots + j]);
-                    nearer[j] = group[i];
-                    group[i] = 0;
-                    homes[t * group_slots + j] = homes[g * group_slots + i];
-                    break;
-                }
-                nearer[group_slots] |= bit;
+    for (unsigned s = 0; s < plan.strays; ++s) {
+        const unsigned g = plan.stray[s] / 16, i = plan.stray[s] % 16;
+        Slot& slot = at.slots[g * group_slots + i];
+        std::uint8_t& tag = at.groups[g * group_bytes + i];
+        const std::uint64_t hash = hash_of_slot(slot);
+        const unsigned home = home_of(hash, shape::groups - 1);
+        for (unsigned n = 0;; ++n) {
+            const unsigned t = home ^ n;
+            if (t == g) break;  // nothing nearer has room
+            std::uint8_t* const nearer = at.groups + t * group_bytes;
+            if (const auto empty = group16{nearer}.match_empty(slot_tags)) {
+                Slot* const slots = at.slots + t * group_slots;
+                const unsigned j = choose_slot(empty, slots, hash);
+                slot.relocate_to(slots[j]);
+                nearer[j] = tag;
+                tag = 0;
+                break;
             }
+            nearer[group_slots] |= overflow_bit(hash);
         }
     }
-    if (header_of(at).overflow != nullptr) [[unlikely]]
+    if (has_chain(at)) [[unlikely]]
         tidy_chain(at);
+}
+
+STEADY_TABLE
+void STEADY_TABLE_TYPE::trim_spare_blocks() noexcept {
+    while (spare_ != nullptr && header_of_chained(spare_).overflow != nullptr) {
+        std::byte* const second = header_of_chained(spare_).overflow;
+        header_of_chained(spare_).overflow = header_of_chained(second).overflow;
+        give_back_block(second);
+    }
 }
 
 /// Brings chained entries back into their cluster while it has room, and gives back the
 /// blocks that are empty then.
 STEADY_TABLE
 void STEADY_TABLE_TYPE::tidy_chain(const cluster_place& at) noexcept {
-    std::byte** link = &header_of(at).overflow;
+    std::byte** link = &header_of(at.cluster).overflow;
     while (*link != nullptr) {
         std::byte* const block = *link;
         const cluster_place c = chained(block);
@@ -459,7 +481,7 @@ void STEADY_TABLE_TYPE::tidy_chain(const cluster_place& at) noexcept {
 
 STEADY_TABLE
 void STEADY_TABLE_TYPE::drop_chain(const cluster_place& at) noexcept {
-    std::byte*& first = header_of(at).overflow;
+    std::byte*& first = header_of(at.cluster).overflow;
     while (first != nullptr) {
         std::byte* const next = header_of_chained(first).overflow;
         give_back_block(first);
@@ -491,7 +513,8 @@ void STEADY_TABLE_TYPE::give_back_block(std::byte* block) noexcept {
 STEADY_TABLE
 auto STEADY_TABLE_TYPE::owner_of(const position_type& at) const noexcept -> cluster_place {
     if (large_ == nullptr) return {groups_, slots_, last_group_};
-    return cluster_at(header_behind(at).cluster);
+    const std::uint64_t cluster = cluster_of(at.group);
+    return cluster_at(cluster == no_cluster ? header_of(at).cluster : cluster);
 }
 
 STEADY_TABLE
@@ -500,16 +523,9 @@ void STEADY_TABLE_TYPE::tidy_after_erase(position_type at) noexcept {
     erase_at(at);
     credit_ = 0;
     if (owner.last != shape::groups - 1) return;  // few groups: a search is short anyway
-    std::uint8_t homes[shape::slots];
-    for (unsigned g = 0; g < shape::groups; ++g) {
-        const std::uint8_t* const group = owner.groups + g * group_bytes;
-        for (const unsigned i : group16{group}.match_occupied(slot_tags)) {
-            const std::uint64_t hash = hash_of_slot(owner.slots[g * group_slots + i]);
-            homes[g * group_slots + i] =
-                static_cast<std::uint8_t>(home_of(hash, shape::groups - 1));
-        }
-    }
-    tidy(owner, homes);
+    cluster_plan plan;
+    plan_cluster(owner, 0, position_rows[1].data(), plan);  // row 1: nobody leaves
+    tidy(owner, plan);
     if (large_ != nullptr) ++large_->tidied;
     ++relocations_;
 }
@@ -535,7 +551,7 @@ bool STEADY_TABLE_TYPE::can_shrink() const noexcept {
         return count > 1 && size_ <= shape::small_limit(count / 2);
     }
     growth_state s = large_->state;
-    if (s.clusters() == 1) return header_of(cluster_at(0)).overflow == nullptr;
+    if (s.clusters() == 1) return header_of(std::uint64_t{0}).overflow == nullptr;
     s.retreat();
     return size_ < limit_of(s);
 }
@@ -544,7 +560,7 @@ STEADY_TABLE
 bool STEADY_TABLE_TYPE::shrink_step() noexcept {
     if (large_ != nullptr) {
         if (large_->state.clusters() > 1) return merge();
-        if (header_of(cluster_at(0)).overflow != nullptr) return false;
+        if (header_of(std::uint64_t{0}).overflow != nullptr) return false;
         become_small();
         return true;
     }

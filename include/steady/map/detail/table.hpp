@@ -8,7 +8,7 @@
 //   nothing    no memory; `groups_` is one constant empty group
 //   small      1, 2, 4, 8 or 16 groups in one block; doubling moves at most 225 entries
 //   large      the block of 16 groups is cluster 0; the others lie in segments that double:
-//              segment i has the clusters 2^(i-1) .. 2^i - 1, and none ever moves
+//              segment i has 2^i clusters from 2^i - 1 on, and none ever moves
 //
 //   An entry stands in its home group, or, when that is full, in one of the groups
 //   home ^ 1, home ^ 2, ... of the cluster, or, when the cluster is full, in a block of 60
@@ -30,6 +30,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <chrono>
 #include <cstddef>
@@ -78,12 +79,6 @@ inline constexpr auto slot_tags = group16::mask::first(group_slots);
 /// A group that is always empty: what a map without memory searches.
 alignas(16) inline constexpr std::uint8_t empty_group[group_bytes] = {};
 
-/// Behind the slots of a cluster, and of each block chained to it.
-struct cluster_header {
-    std::byte* overflow;    // the next block of the chain, or null
-    std::uint64_t cluster;  // whose chain this is
-};
-
 /// Sizes that follow from a slot's size and alignment.
 template <class Slot>
 struct cluster_shape {
@@ -99,9 +94,8 @@ struct cluster_shape {
     static constexpr std::size_t header_offset(unsigned slot_count) noexcept {
         return round_up(slot_count * sizeof(Slot), alignof(cluster_header));
     }
-    /// From one cluster's slots to the next one's.
-    static constexpr std::size_t stride =
-        round_up(header_offset(slots) + sizeof(cluster_header), alignment);
+    /// From one cluster's slots to the next one's: nothing between them.
+    static constexpr std::size_t stride = slots * sizeof(Slot);
     /// Groups first, then slots, then a header: small tables and chained blocks.
     static constexpr std::size_t slots_at(unsigned group_count) noexcept {
         return round_up(group_count * group_bytes, alignment);
@@ -119,6 +113,37 @@ struct cluster_shape {
     static constexpr std::uint64_t small_limit(unsigned group_count) noexcept {
         if (group_count == 1) return group_slots;
         return group_count == groups ? full : group_count * group_slots * 7 / 8;
+    }
+};
+
+/// The slots of a group that begin in the same cache line as a preferred one.
+template <class Slot>
+struct near_slots {
+    static constexpr std::size_t line = 64, grain = 8;
+    using row = std::array<group16::mask, 8>;  // by preferred slot / 2
+
+    static constexpr auto make() noexcept {
+        std::array<row, line / grain> masks{};
+        for (std::size_t offset = 0; offset < line; offset += grain) {
+            for (unsigned wish = 0; wish < 16; wish += 2) {
+                const std::size_t wanted = (offset + wish * sizeof(Slot)) / line;
+                unsigned from = group_slots, to = 0;
+                for (unsigned i = group_slots; i-- != 0;) {
+                    if ((offset + i * sizeof(Slot)) / line != wanted) continue;
+                    from = i;
+                    to = to == 0 ? i + 1 : to;
+                }
+                masks[offset / grain][wish / 2] =
+                    group16::mask::first(to).without(group16::mask::first(from));
+            }
+        }
+        return masks;
+    }
+    static constexpr std::array<row, line / grain> masks = make();
+
+    [[nodiscard, gnu::always_inline]] static group16::mask of(const Slot* slots,
+                                                              unsigned wish) noexcept {
+        return masks[reinterpret_cast<std::uintptr_t>(slots) % line / grain][wish / 2];
     }
 };
 
@@ -160,6 +185,14 @@ public:
     table& operator=(const table&) = delete;
     ~table() { release_all(); }
 
+    /// The home group of a hash and what a search needs there.
+    struct home_place {
+        std::uint8_t* group;
+        Slot* slots;
+        unsigned home;
+        unsigned last;
+    };
+
     // ---- Looking.
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -184,29 +217,28 @@ public:
 
     template <class Q>
     [[nodiscard, gnu::always_inline]] position_type find(const Q& key, std::uint64_t hash) const {
-        const cluster_place at = place_of(hash);
-        return find_in(key, hash, at);
+        return find_from(key, hash, home_at(hash));
     }
 
-    /// Starts loading what find() of this hash reads first.
-    [[gnu::always_inline]] void prefetch_tags(std::uint64_t hash) const noexcept {
-        const cluster_place at = place_of(hash);
-        __builtin_prefetch(at.groups + std::size_t{home_of(hash, at.last)} * group_bytes);
+    /// The same for a place that was computed, and perhaps prefetched, before.
+    template <class Q>
+    [[nodiscard, gnu::always_inline]] position_type find_from(const Q& key, std::uint64_t hash,
+                                                              const home_place& at) const {
+        __builtin_prefetch(at.slots + preferred_slot(hash));
+        const position_type found = find_in_group(key, hash, at.group, at.slots, at.last - at.home);
+        if (found) [[likely]]
+            return found;
+        if ((at.group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
+            return {};
+        return find_elsewhere(key, hash);
     }
 
-    /// The first slot whose tag agrees; with prefetch_tags some time before.
-    [[gnu::always_inline]] void prefetch_candidate(std::uint64_t hash) const noexcept {
-        const cluster_place at = place_of(hash);
-        const std::size_t home = home_of(hash, at.last);
-        const auto m = group16{at.groups + home * group_bytes}.match(tag_of(hash), slot_tags);
-        if (m) __builtin_prefetch(at.slots + home * group_slots + m.lowest());
-    }
-    /// What an insertion reads and writes: tags, and the middle of the home group's slots.
-    void prefetch_place(std::uint64_t hash) const noexcept {
-        const cluster_place at = place_of(hash);
-        const std::size_t home = home_of(hash, at.last);
-        __builtin_prefetch(at.groups + home * group_bytes, 1);
-        __builtin_prefetch(at.slots + home * group_slots + group_slots / 2, 1);
+    /// Starts loading what a search for this hash reads.
+    [[gnu::always_inline]] home_place prefetch_home(std::uint64_t hash) const noexcept {
+        const home_place at = home_at(hash);
+        __builtin_prefetch(at.group);
+        __builtin_prefetch(at.slots + preferred_slot(hash));
+        return at;
     }
 
     // ---- Changing.
@@ -217,24 +249,37 @@ public:
     ///            then, except that a step of growth may have been made.
     template <class Q, class Make>
     [[gnu::always_inline]] std::pair<position_type, bool> find_or_make(const Q& key, Make&& make) {
-        std::uint64_t hash = hash_of(key);
-        if (const position_type found = find(key, hash)) return {found, false};
-        return {make_new(key, hash, std::forward<Make>(make)), true};
+        const std::uint64_t hash = hash_of(key);
+        const home_place at = home_at(hash);
+        if (const position_type found = find_from(key, hash, at)) return {found, false};
+        const auto empty = group16{at.group}.match_empty(slot_tags);
+        if (size_ < grow_at_ && empty) [[likely]] {
+            const position_type fresh{at.group, at.slots, choose_slot(empty, at.slots, hash),
+                                      static_cast<std::uint16_t>(at.last - at.home)};
+            make_at(fresh, hash, make);
+            return {fresh, true};
+        }
+        return {make_new(key, hash, make), true};
     }
 
     /// Makes an entry whose key is known to be absent.
     template <class Q, class Make>
-    position_type make_new(const Q& key, std::uint64_t hash, Make&& make) {
+    [[gnu::noinline]] position_type make_new(const Q& key, std::uint64_t hash, Make&& make) {
         if (size_ >= grow_at_) [[unlikely]] {
             grow();
             hash = hash_of(key);  // the first block brings the seed
         }
         const position_type at = free_slot(hash);
+        make_at(at, hash, make);
+        return at;
+    }
+
+    template <class Make>
+    [[gnu::always_inline]] void make_at(const position_type& at, std::uint64_t hash, Make&& make) {
         make(at.slot());
         at.slot().keep_hash(hash);
         at.group[at.index] = tag_of(hash);
         ++size_;
-        return at;
     }
 
     /// Destroys the entry. Nothing else moves.
@@ -337,14 +382,16 @@ private:
     // Erasures from groups with overflow after which one cluster is tidied.
     static constexpr unsigned tidy_credit = 96;
 
+    /// Where cluster 0 would be, were it in this segment.
     struct segment_base {
-        std::uintptr_t groups;  // where cluster 0 would be, were it in this segment
+        std::uintptr_t groups;
         std::uintptr_t slots;
     };
 
     struct large_state {
-        growth_state state;
+        address_function address;  // of `state`: what searches read
         segment_base base[segments];
+        growth_state state;
         segment_block block[segments];
         std::uint64_t chained = 0;   // blocks in chains
         std::uint64_t floor = 1;     // clusters that reserve() asked for
@@ -357,7 +404,8 @@ private:
     struct cluster_place {
         std::uint8_t* groups;
         Slot* slots;
-        unsigned last;  // group
+        unsigned last;              // group
+        std::uint64_t cluster = 0;  // its number, in a large table
     };
 
     static std::uint8_t* empty_group_pointer() noexcept {
@@ -367,30 +415,58 @@ private:
         return reinterpret_cast<Slot*>(address);
     }
 
+    /// The segment of a cluster: segment i has the 2^i clusters from 2^i - 1 on.
+    [[nodiscard, gnu::always_inline]] static unsigned segment_of(std::uint64_t cluster) noexcept {
+        return 63u ^ static_cast<unsigned>(__builtin_clzll(cluster + 1));
+    }
+    [[nodiscard, gnu::always_inline]] static cluster_place cluster_in(
+        const large_state& large, std::uint64_t cluster) noexcept {
+        const segment_base& base = large.base[segment_of(cluster)];
+        return {reinterpret_cast<std::uint8_t*>(base.groups + cluster * shape::group_area),
+                slots_of(base.slots + cluster * shape::stride), shape::groups - 1, cluster};
+    }
     [[nodiscard, gnu::always_inline]] cluster_place cluster_at(
         std::uint64_t cluster) const noexcept {
-        const segment_base& base = large_->base[std::bit_width(cluster)];
-        return {reinterpret_cast<std::uint8_t*>(base.groups + cluster * shape::group_area),
-                slots_of(base.slots + cluster * shape::stride), shape::groups - 1};
+        return cluster_in(*large_, cluster);
     }
 
     [[nodiscard, gnu::always_inline]] cluster_place place_of(std::uint64_t hash) const noexcept {
         if (large_ == nullptr) return {groups_, slots_, last_group_};
-        return cluster_at(large_->state.cluster(hash));
+        return cluster_at(large_->address.cluster(hash));
     }
 
-    [[nodiscard]] static cluster_header& header_of(Slot* slots, unsigned slot_count) noexcept {
+    /// Of a chained block, or of a small table of a whole cluster.
+    [[nodiscard]] static cluster_header& header_behind(Slot* slots, unsigned slot_count) noexcept {
         return *std::launder(reinterpret_cast<cluster_header*>(reinterpret_cast<std::byte*>(slots) +
                                                                shape::header_offset(slot_count)));
     }
-    [[nodiscard]] static cluster_header& header_of(const cluster_place& at) noexcept {
-        return header_of(at.slots, shape::slots);
+    [[nodiscard]] cluster_header& header_of(std::uint64_t cluster) const noexcept {
+        const unsigned s = segment_of(cluster);
+        return large_->block[s].headers[cluster + 1 - (std::uint64_t{1} << s)];
     }
-    /// The header behind the cluster or block in which this position is.
-    [[nodiscard]] static cluster_header& header_behind(const position_type& at) noexcept {
-        const Slot* const end = at.slots + (at.groups_left + std::size_t{1}) * group_slots;
-        return *std::launder(reinterpret_cast<cluster_header*>(
-            round_up(reinterpret_cast<std::uintptr_t>(end), alignof(cluster_header))));
+    /// The cluster whose groups these are; no_cluster when they belong to a chained block.
+    static constexpr std::uint64_t no_cluster = ~std::uint64_t{0};
+    [[nodiscard]] std::uint64_t cluster_of(const std::uint8_t* group) const noexcept {
+        const auto address = reinterpret_cast<std::uintptr_t>(group);
+        const unsigned in_use = segment_of(large_->state.clusters() - 1);
+        for (unsigned s = in_use + 1; s-- != 0;) {
+            const std::uint64_t cluster = (address - large_->base[s].groups) / shape::group_area;
+            if (address >= large_->base[s].groups && cluster + 1 >= std::uint64_t{1} << s &&
+                cluster + 1 < std::uint64_t{2} << s) {
+                return cluster;
+            }
+        }
+        return no_cluster;
+    }
+    /// The header of the cluster or block in which this position is.
+    [[nodiscard]] cluster_header& header_of(const position_type& at) const noexcept {
+        const std::uint64_t cluster = cluster_of(at.group);
+        if (cluster != no_cluster) return header_of(cluster);
+        const unsigned g = shape::block_groups - 1u - at.groups_left;
+        return header_behind(at.slots - g * group_slots, shape::block_slots);
+    }
+    [[nodiscard]] bool has_chain(const cluster_place& at) const noexcept {
+        return large_ != nullptr && header_of(at.cluster).overflow != nullptr;
     }
     [[nodiscard]] static cluster_place chained(std::byte* block) noexcept {
         return {reinterpret_cast<std::uint8_t*>(block),
@@ -398,30 +474,58 @@ private:
                 shape::block_groups - 1};
     }
     [[nodiscard]] static cluster_header& header_of_chained(std::byte* block) noexcept {
-        return header_of(chained(block).slots, shape::block_slots);
+        return header_behind(chained(block).slots, shape::block_slots);
     }
 
+    [[nodiscard, gnu::always_inline]] home_place home_at(std::uint64_t hash) const noexcept {
+        const large_state* const large = large_;
+        if (large == nullptr) {
+            const unsigned last = last_group_, home = home_of(hash, last);
+            return {groups_ + std::size_t{home} * group_bytes,
+                    slots_ + std::size_t{home} * group_slots, home, last};
+        }
+        // Groups are numbered through all clusters, so that one product finds the slots.
+        const std::uint64_t cluster = large->address.cluster(hash);
+        const segment_base& base = large->base[segment_of(cluster)];
+        const unsigned home = home_of(hash, shape::groups - 1);
+        const std::uint64_t number = cluster * shape::groups + home;
+        return {reinterpret_cast<std::uint8_t*>(base.groups + number * group_bytes),
+                slots_of(base.slots + number * (group_slots * sizeof(Slot))), home,
+                shape::groups - 1};
+    }
+
+    /// The key in this group, or nowhere.
     template <class Q>
-    [[nodiscard, gnu::always_inline]] position_type find_in(const Q& key, std::uint64_t hash,
-                                                            const cluster_place& at) const {
-        const std::uint8_t tag = tag_of(hash);
+    [[nodiscard, gnu::always_inline]] position_type find_in_group(const Q& key, std::uint64_t hash,
+                                                                  std::uint8_t* group, Slot* slots,
+                                                                  unsigned groups_left) const {
+        for (auto m = group16{group}.match_word(tag_word_of(hash), slot_tags); m; m.drop_lowest()) {
+            const unsigned i = m.lowest();
+            if (is_key(slots[i], key, hash)) [[likely]] {
+                if (slots == nullptr) __builtin_unreachable();  // so `found` is known to be true
+                return {group, slots, static_cast<std::uint16_t>(i),
+                        static_cast<std::uint16_t>(groups_left)};
+            }
+        }
+        return {};
+    }
+
+    /// The key in the groups after its home, then in the chain.
+    template <class Q>
+    [[nodiscard, gnu::noinline]] position_type find_elsewhere(const Q& key,
+                                                              std::uint64_t hash) const {
+        const cluster_place at = place_of(hash);
         const unsigned home = home_of(hash, at.last);
-        for (unsigned n = 0;; ++n) {
+        for (unsigned n = 1; n <= at.last; ++n) {
             const unsigned g = home ^ n;
             std::uint8_t* const group = at.groups + std::size_t{g} * group_bytes;
-            Slot* const slots = at.slots + std::size_t{g} * group_slots;
-            for (auto m = group16{group}.match(tag, slot_tags); m; m.drop_lowest()) {
-                const unsigned i = m.lowest();
-                if (is_key(slots[i], key, hash)) [[likely]] {
-                    return {group, slots, static_cast<std::uint16_t>(i),
-                            static_cast<std::uint16_t>(at.last - g)};
-                }
+            if (const position_type found = find_in_group(
+                    key, hash, group, at.slots + std::size_t{g} * group_slots, at.last - g)) {
+                return found;
             }
-            if ((group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
-                return {};
-            if (n == at.last) [[unlikely]]
-                return find_chained(key, hash, at);
+            if ((group[group_slots] & overflow_bit(hash)) == 0) return {};
         }
+        return find_chained(key, hash, at);
     }
 
     template <class Q>
@@ -437,28 +541,31 @@ private:
     [[gnu::noinline]] position_type find_chained(const Q& key, std::uint64_t hash,
                                                  const cluster_place& at) const;
 
+    /// One of the empty slots of a group: where the line is that a search fetches ahead.
+    [[nodiscard, gnu::always_inline]] static std::uint16_t choose_slot(
+        group16::mask empty, const Slot* slots, std::uint64_t hash) noexcept {
+        const unsigned wish = preferred_slot(hash);
+        const auto near = empty & near_slots<Slot>::of(slots, wish);
+        // Both, then a conditional move: whether the line has room cannot be predicted.
+        const unsigned nearest = near.lowest(), first = empty.lowest();
+        return static_cast<std::uint16_t>(near ? nearest : first);
+    }
+
     /// An empty slot for this hash, in the nearest group that has one; the groups passed
     /// over have the overflow bit set already, which does no harm if nothing is put there.
     ///
     /// Throws     std::bad_alloc when the cluster is full and no block can be had.
     position_type free_slot(std::uint64_t hash) {
         const cluster_place at = place_of(hash);
-        const unsigned home = home_of(hash, at.last);
-        std::uint8_t* const group = at.groups + std::size_t{home} * group_bytes;
-        if (const auto empty = group16{group}.match_empty(slot_tags)) [[likely]] {
-            return {group, at.slots + std::size_t{home} * group_slots,
-                    static_cast<std::uint16_t>(empty.lowest()),
-                    static_cast<std::uint16_t>(at.last - home)};
-        }
-        return free_slot_elsewhere(hash, at);
+        if (const position_type found = free_slot_in_cluster(hash, at)) return found;
+        return free_slot_chained(at);
     }
-    [[gnu::noinline]] position_type free_slot_elsewhere(std::uint64_t hash,
-                                                        const cluster_place& at);
-    position_type free_slot_in_cluster(std::uint64_t hash, const cluster_place& at) noexcept;
+    static position_type free_slot_in_cluster(std::uint64_t hash, const cluster_place& at) noexcept;
     position_type free_slot_chained(const cluster_place& at);
     static unsigned count_entries(const cluster_place& at) noexcept;
 
     // growth.hpp
+    struct cluster_plan;
     struct family_plan;
     using time_point = std::chrono::steady_clock::time_point;
     [[gnu::noinline]] void grow();
@@ -470,14 +577,16 @@ private:
     void add_cluster(std::uint64_t cluster);
     void split();
     bool merge() noexcept;
-    std::uint64_t redistribute(std::uint64_t family, unsigned positions, const std::uint8_t* next,
-                               unsigned leaving, bool upwards);
-    void plan_cluster(const cluster_place& at, unsigned pos, const std::uint8_t* next,
-                      family_plan& plan) const;
-    void reserve_chains(std::uint64_t family, const family_plan& plan);
-    std::uint64_t move_out(const cluster_place& at, std::uint64_t family, unsigned pos,
-                           const std::uint8_t* next, family_plan& plan) noexcept;
-    void tidy(const cluster_place& at, std::uint8_t* homes) noexcept;
+    std::uint64_t redistribute(std::uint64_t family, const rows::traffic& pass,
+                               const std::uint8_t* next);
+    unsigned plan_cluster(const cluster_place& at, unsigned pos, const std::uint8_t* next,
+                          cluster_plan& plan) const;
+    void reserve_chains(std::uint64_t family, const rows::traffic& pass, const std::uint8_t* next,
+                        unsigned movers, const family_plan& plan);
+    void move_out(const cluster_place& at, std::uint64_t family, unsigned pos,
+                  const std::uint8_t* next, const cluster_plan& plan) noexcept;
+    void tidy(const cluster_place& at, const cluster_plan& plan) noexcept;
+    void trim_spare_blocks() noexcept;
     void tidy_chain(const cluster_place& at) noexcept;
     void drop_chain(const cluster_place& at) noexcept;
     std::byte* take_spare_block();
@@ -550,7 +659,7 @@ auto table<Slot, Hash, Equal, Alloc>::find_chained(const Q& key, std::uint64_t h
                                                    const cluster_place& at) const -> position_type {
     if (large_ == nullptr) return {};
     const std::uint8_t tag = tag_of(hash);
-    for (std::byte* block = header_of(at).overflow; block != nullptr;
+    for (std::byte* block = header_of(at.cluster).overflow; block != nullptr;
          block = header_of_chained(block).overflow) {
         const cluster_place c = chained(block);
         for (unsigned g = 0; g <= c.last; ++g) {
@@ -576,8 +685,8 @@ auto table<Slot, Hash, Equal, Alloc>::free_slot_in_cluster(std::uint64_t hash,
         const unsigned g = home ^ n;
         std::uint8_t* const group = at.groups + std::size_t{g} * group_bytes;
         if (const auto empty = group16{group}.match_empty(slot_tags)) {
-            return {group, at.slots + std::size_t{g} * group_slots,
-                    static_cast<std::uint16_t>(empty.lowest()),
+            Slot* const slots = at.slots + std::size_t{g} * group_slots;
+            return {group, slots, choose_slot(empty, slots, hash),
                     static_cast<std::uint16_t>(at.last - g)};
         }
         group[group_slots] |= overflow_bit(hash);
@@ -585,20 +694,11 @@ auto table<Slot, Hash, Equal, Alloc>::free_slot_in_cluster(std::uint64_t hash,
     return {};
 }
 
-template <class Slot, class Hash, class Equal, class Alloc>
-auto table<Slot, Hash, Equal, Alloc>::free_slot_elsewhere(std::uint64_t hash,
-                                                          const cluster_place& at)
-    -> position_type {
-    if (const position_type found = free_slot_in_cluster(hash, at)) return found;
-    return free_slot_chained(at);
-}
-
 /// Only a cluster of a large table can be full: a small one grows first.
 template <class Slot, class Hash, class Equal, class Alloc>
 auto table<Slot, Hash, Equal, Alloc>::free_slot_chained(const cluster_place& at) -> position_type {
     STEADY_ASSERT(2, large_ != nullptr, "T5: a small table is full");
-    cluster_header* header = &header_of(at);
-    const std::uint64_t cluster = header->cluster;
+    cluster_header* header = &header_of(at.cluster);
     for (; header->overflow != nullptr; header = &header_of_chained(header->overflow)) {
         const cluster_place c = chained(header->overflow);
         for (unsigned g = 0; g <= c.last; ++g) {
@@ -611,7 +711,7 @@ auto table<Slot, Hash, Equal, Alloc>::free_slot_chained(const cluster_place& at)
         }
     }
     std::byte* const block = take_spare_block();
-    header_of_chained(block) = {nullptr, cluster};
+    header_of_chained(block) = {nullptr, at.cluster};
     header->overflow = block;
     ++large_->chained;
     const cluster_place c = chained(block);

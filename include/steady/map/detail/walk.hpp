@@ -48,7 +48,7 @@ inline void STEADY_TABLE_TYPE::advance(position_type& at) const noexcept {
 STEADY_TABLE
 bool STEADY_TABLE_TYPE::next_place(position_type& at) const noexcept {
     if (large_ == nullptr) return false;
-    const cluster_header& header = header_behind(at);
+    const cluster_header& header = header_of(at);
     cluster_place next;
     if (header.overflow != nullptr) {
         next = chained(header.overflow);
@@ -83,7 +83,7 @@ void STEADY_TABLE_TYPE::for_each_place(Do&& action) const {
 STEADY_TABLE
 template <class Do>
 void STEADY_TABLE_TYPE::for_each_chained(const cluster_place& at, Do&& action) const {
-    for (std::byte* block = header_of(at).overflow; block != nullptr;) {
+    for (std::byte* block = header_of(at.cluster).overflow; block != nullptr;) {
         std::byte* const next = header_of_chained(block).overflow;  // the action may free it
         action(chained(block));
         block = next;
@@ -154,12 +154,13 @@ void STEADY_TABLE_TYPE::reserve(std::size_t entries) {
         if (entries <= grow_at_) return;
         become_large();
     }
-    if (size_ == 0 && header_of(cluster_at(0)).overflow == nullptr) {
+    if (size_ == 0 && large_->chained == 0) {
         // Nothing to move: clusters are made, and the state jumps to their number.
         growth_state s = large_->state;
         std::uint64_t clusters = s.clusters();
         for (; limit_of(s) < entries; s.advance()) add_cluster(clusters++);
         large_->state = s;
+        large_->address.set(s);
         ++relocations_;
     }
     while (limit_of(large_->state) < entries) split();
@@ -231,7 +232,7 @@ map_memory STEADY_TABLE_TYPE::memory() const noexcept {
     for (const segment_block& segment : large_->block) taken += segment.size;
     m.groups = bytes{clusters * shape::group_area};
     m.slots = bytes{clusters * shape::slots * sizeof(Slot)};
-    const bytes headers{clusters * (shape::stride - shape::slots * sizeof(Slot))};
+    const bytes headers{clusters * sizeof(cluster_header)};
     m.unused = bytes{taken} - m.groups - m.slots - headers;
     std::uint64_t blocks_held = large_->chained;
     for (std::byte* b = spare_; b != nullptr; b = header_of_chained(b).overflow) ++blocks_held;
@@ -286,7 +287,7 @@ void STEADY_TABLE_TYPE::check() const {
         }
         if (large_ != nullptr) {
             const cluster_header& header =
-                header_of(place.slots, is_chained ? shape::block_slots : shape::slots);
+                is_chained ? header_behind(place.slots, shape::block_slots) : header_of(cluster);
             STEADY_ASSERT(0, header.cluster == cluster, "T4: a header names another cluster");
         }
         for_each_entry(place, [&](const position_type& at) {
@@ -297,7 +298,7 @@ void STEADY_TABLE_TYPE::check() const {
             }
             STEADY_ASSERT(0, at.group[at.index] == tag_of(hash), "T2: a tag is not its hash's");
             if (large_ != nullptr) {
-                STEADY_ASSERT(0, large_->state.cluster(hash) == cluster,
+                STEADY_ASSERT(0, large_->address.cluster(hash) == cluster,
                               "T1: an entry is in a cluster where no search looks");
             }
             const unsigned home = home_of(hash, owner.last);
