@@ -19,6 +19,17 @@ namespace {
 
 using namespace replay;
 
+/// Makes `command` insist on one of its modes. CLI11's own check would say that "a
+/// subcommand" is missing, and would hide a word that is none.
+void require_mode(CLI::App& command, const char* modes) {
+    command.require_subcommand(0, 1);
+    command.callback([&command, modes] {
+        if (!command.get_subcommands().empty()) return;
+        throw usage_error(
+            fmt::format("{}: a mode is missing; there are {}", command.get_name(), modes));
+    });
+}
+
 void add_map(CLI::App& parent, int& exit_code) {
     const auto file = std::make_shared<std::string>("-");
     CLI::App* command = parent.add_subcommand("map", "Run a map script and print what it shows");
@@ -29,7 +40,7 @@ void add_map(CLI::App& parent, int& exit_code) {
 void add_slice(CLI::App& parent, int& exit_code) {
     CLI::App* command = parent.add_subcommand(
         "slice", "Print the capacities that append arrives at and the bytes that make costs");
-    command->require_subcommand(1);
+    require_mode(*command, "chain, grid, big, full, sample and make");
     const auto add = [&](const char* name, const char* what, auto text) {
         CLI::App* mode = command->add_subcommand(name, what);
         mode->callback([text, &exit_code] {
@@ -62,13 +73,13 @@ void add_slice(CLI::App& parent, int& exit_code) {
 struct heap_options {
     std::string key, elem;
     std::uint64_t n = 0;
-    bool hinted = false;
+    unsigned hinted = 0;
 };
 
 void add_heap(CLI::App& parent, int& exit_code) {
     CLI::App* command =
         parent.add_subcommand("heap", "Print what maps cost, as the heap itself counted it");
-    command->require_subcommand(1);
+    require_mode(*command, "classes, maps and one");
     command->add_subcommand("classes", "The heap's size classes")->callback([&exit_code] {
         replay_heap_classes();
         exit_code = exit_done;
@@ -88,9 +99,10 @@ void add_heap(CLI::App& parent, int& exit_code) {
     constexpr std::uint64_t most = 1'000'000'000;
     add("N", options->n, "How many entries")
         ->check(CLI::Range(std::uint64_t{0}, most).description(""));
-    add("HINT", options->hinted, "1: make the map with the hint N; 0: without one");
+    add("HINT", options->hinted, "1: make the map with the hint N; 0: without one")
+        ->check(CLI::Range(0u, 1u).description(""));
     one->callback([options, &exit_code] {
-        replay_heap_one(options->key, options->elem, options->n, options->hinted);
+        replay_heap_one(options->key, options->elem, options->n, options->hinted != 0);
         exit_code = exit_done;
     });
 }
@@ -100,7 +112,7 @@ void add_heap(CLI::App& parent, int& exit_code) {
 void add_replay_command(CLI::App& app, int& exit_code) {
     CLI::App* command = app.add_subcommand(
         "replay", "Print what Go's runtime prints for a script of map, slice or heap operations");
-    command->require_subcommand(1);
+    require_mode(*command, "map, slice and heap");
     command->footer(
         "The formats are in docs/guide/replay.md. tests/oracle is the same command on Go's own\n"
         "runtime, so the two outputs can be compared byte by byte.");

@@ -62,17 +62,17 @@ public:
         const unsigned B = core_.h->B;
         const std::size_t size = before != nullptr ? usable_size(before) : 0;
         const std::uint64_t hash = type_.layout.hash(&type_, &n, core_.h->hash0);
-        core_.begin_write();
+        const auto flags = core_.begin_write();
         const auto place = core_.place(hash, [&](const void* stored) {
             return type_.layout.equal(&n, stored, type_.key.size);
         });
-        std::memcpy(core_.key_cell(place.at.b, place.at.i), &n, type_.key.size);
+        std::memcpy(core_.key_cell(place.b, place.i), &n, type_.key.size);
         if (type_.layout.indirect_elem) {
-            *static_cast<void**>(core_.elem_cell(place.at.b, place.at.i)) =
+            *static_cast<void**>(core_.elem_cell(place.b, place.i)) =
                 go::internal::allocate_object(type_.elem.size, false);
         }
         core_.fill(place);
-        core_.end_write();
+        core_.end_write(flags);
         if (before == nullptr || core_.h->buckets == before) return false;
         ++(core_.h->B == B ? same : grows);
         outgrown.push_back({B, size});

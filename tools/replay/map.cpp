@@ -229,9 +229,10 @@ void reader::del(arguments a) {
 }
 
 void reader::get(arguments a) {
+    const std::string_view sought = key(a[0]);
     std::string_view found;
     m_.out += "get ";
-    if (m_.get(key(a[0]), found)) {
+    if (m_.get(sought, found)) {
         append_hex(m_.out, found);
     } else {
         m_.out += "absent";

@@ -5,9 +5,9 @@
 
 namespace steady::cli::replay {
 
-using go::internal::found_cell;
 using go::internal::hiter;
 using go::internal::keeper;
+using go::internal::spot;
 
 void machine::drop_walks() noexcept {
     for (slot& s : slots_) {
@@ -87,12 +87,11 @@ void machine::set(std::string_view key, std::string_view elem) {
     const auto& t = core_.t;
     const void* const sought = key_cell(key);
     const std::uint64_t hash = t.hash(sought, core_.h->hash0);
-    core_.begin_write();
-    const found_cell f =
-        core_.place(hash, [&](const void* stored) { return t.equal(sought, stored); });
+    const std::uint8_t flags = core_.begin_write();
+    const spot f = core_.place(hash, [&](const void* stored) { return t.equal(sought, stored); });
     if (!f.present) {
-        void* k = core_.key_cell(f.at.b, f.at.i);
-        void* const e = core_.elem_cell(f.at.b, f.at.i);
+        void* k = core_.key_cell(f.b, f.i);
+        void* const e = core_.elem_cell(f.b, f.i);
         if (t.indirect_key()) {
             k = *static_cast<void**>(k) = go::internal::allocate_object(type.key.size, false);
         }
@@ -103,10 +102,10 @@ void machine::set(std::string_view key, std::string_view elem) {
         core_.fill(f);
     } else if (type.key.kind == kind::f64) {
         // The other type with this rule is str, where an equal key looks the same.
-        strings_.write(type.key, key, core_.key_at(f.at.b, f.at.i));
+        strings_.write(type.key, key, core_.key_at(f.b, f.i));
     }
-    core_.end_write();
-    strings_.write(type.elem, elem, core_.elem_at(f.at.b, f.at.i));
+    core_.end_write(flags);
+    strings_.write(type.elem, elem, core_.elem_at(f.b, f.i));
     trace_.absorb("S");
     finish(was);
 }
@@ -117,9 +116,8 @@ void machine::erase(std::string_view key) {
     if (core_.h->count != 0) {
         const void* const sought = key_cell(key);
         const std::uint64_t hash = t.hash(sought, core_.h->hash0);
-        core_.begin_write();
+        const map_core::writing w(core_);
         core_.erase(hash, [&](const void* stored) { return t.equal(sought, stored); });
-        core_.end_write();
     }
     trace_.absorb("D");
     finish(was);
@@ -147,9 +145,8 @@ bool machine::get(std::string_view key, std::string_view& elem) {
 void machine::clear() {
     const before was = look();
     if (core_.h->count != 0) {
-        core_.begin_write();
+        const map_core::writing w(core_);
         core_.clear();
-        core_.end_write();
     }
     trace_.absorb("C");
     finish(was);

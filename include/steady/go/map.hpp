@@ -75,6 +75,7 @@ class map {
     using layout = internal::static_layout<K, V, Hash, Eq>;
     using core = internal::map_core<layout>;
     using cell = internal::cell;
+    using spot = internal::spot;
 
     /// What may be looked for without making a K of it.
     template <class Q>
@@ -214,9 +215,8 @@ public:
     /// Stands at the entry, until the next write; or end().
     template <class Q>
     [[nodiscard]] iterator find(const Q& key) {
-        std::uint64_t hash = 0;
-        const cell c = search(key, &hash);
-        return iterator::at(core_, c, hash);
+        const cell c = search(key);
+        return iterator::at(core_, c, c ? hash_of(key) : 0);
     }
     template <class Q>
     [[nodiscard]] const_iterator find(const Q& key) const {
@@ -231,25 +231,40 @@ public:
     /// string_view by one that points elsewhere. A NaN is added every time.
     template <class Q, class W = V>
     V& assign(Q&& key, W&& elem) {
-        return elem_of(put<true>(std::forward<Q>(key), std::forward<W>(elem)));
+        if constexpr (!searchable<Q>) {
+            return assign(K(std::forward<Q>(key)), std::forward<W>(elem));
+        } else {
+            expect_not_nil();
+            return elem_of(put<true>(std::forward<Q>(key), hash_of(key), std::forward<W>(elem)));
+        }
     }
     /// Go's m[k] where it is written to: adds V{} for an absent key.
-    V& operator[](const K& key) { return elem_of(try_emplace_cell(key)); }
-    V& operator[](K&& key) { return elem_of(try_emplace_cell(std::move(key))); }
+    V& operator[](const K& key) { return refer(key); }
+    V& operator[](K&& key) { return refer(std::move(key)); }
     template <class Q>
         requires(internal::transparent<Hash, Eq> && !std::same_as<std::remove_cvref_t<Q>, K>)
-    V& operator[](Q&& key) { return elem_of(try_emplace_cell(std::forward<Q>(key))); }
+    V& operator[](Q&& key) { return refer(std::forward<Q>(key)); }
 
     /// Adds the entry if the key is absent; the arguments are untouched if it is not.
     template <class Q, class... Args>
     std::pair<iterator, bool> try_emplace(Q&& key, Args&&... args) {
-        const placed p = try_emplace_cell(std::forward<Q>(key), std::forward<Args>(args)...);
-        return {iterator::at(core_, p.at, p.hash), p.added};
+        if constexpr (!searchable<Q>) {
+            return try_emplace(K(std::forward<Q>(key)), std::forward<Args>(args)...);
+        } else {
+            expect_not_nil();
+            const std::uint64_t hash = hash_of(key);
+            return told(add(std::forward<Q>(key), hash, std::forward<Args>(args)...), hash);
+        }
     }
     template <class Q, class W>
     std::pair<iterator, bool> insert_or_assign(Q&& key, W&& elem) {
-        const placed p = put<false>(std::forward<Q>(key), std::forward<W>(elem));
-        return {iterator::at(core_, p.at, p.hash), p.added};
+        if constexpr (!searchable<Q>) {
+            return insert_or_assign(K(std::forward<Q>(key)), std::forward<W>(elem));
+        } else {
+            expect_not_nil();
+            const std::uint64_t hash = hash_of(key);
+            return told(put<false>(std::forward<Q>(key), hash, std::forward<W>(elem)), hash);
+        }
     }
     std::pair<iterator, bool> insert(const value_type& e) { return try_emplace(e.first, e.second); }
     std::pair<iterator, bool> insert(value_type&& e) {
@@ -291,9 +306,8 @@ public:
     /// Cost     the whole array is zeroed.
     void clear() {
         if (empty()) return;
-        typename core::writing w(core_);
+        const typename core::writing w(core_);
         core_.clear();
-        w.end();
     }
 
     // ---- Walking. The order is random; entries deleted meanwhile do not come, those
@@ -336,13 +350,6 @@ public:
     }
 
 private:
-    /// What an insert did, and where.
-    struct placed {
-        cell at;
-        std::uint64_t hash;
-        bool added;
-    };
-
     template <class Q>
     [[nodiscard]] auto same_as(const Q& key) const {
         return [this, &key](const void* stored) -> bool {
@@ -350,18 +357,34 @@ private:
         };
     }
     template <class Q>
-    [[nodiscard]] cell search(const Q& key, std::uint64_t* hash_out = nullptr) const;
-    template <class Q, class MakeElem>
-    placed place(Q&& key, MakeElem&& make_elem);
-    template <class Q, class MakeElem>
-    placed place_while_moving(Q&& key, std::uint64_t hash, MakeElem&& make_elem);
-    template <class Q, class... Args>
-    placed try_emplace_cell(Q&& key, Args&&... args);
-    template <bool AsGo, class Q, class W>
-    placed put(Q&& key, W&& elem);
-    [[nodiscard]] V& elem_of(const placed& p) const noexcept {
-        return *static_cast<V*>(core_.elem_at(p.at.b, p.at.i));
+    [[nodiscard]] std::uint64_t hash_of(const Q& key) const {
+        return core_.t.hash_of(key, core_.h->hash0);
     }
+    void expect_not_nil() const {
+        if (core_.h == nullptr) [[unlikely]]
+            throw_nil();
+    }
+    template <class Q>
+    [[nodiscard]] cell search(const Q& key) const;
+    template <class Q, class MakeElem>
+    spot place(Q&& key, std::uint64_t hash, MakeElem&& make_elem);
+    template <class Q, class MakeElem>
+    spot place_with_work(Q&& key, std::uint64_t hash, MakeElem&& make_elem);
+    template <class Q, class... Args>
+    spot add(Q&& key, std::uint64_t hash, Args&&... args);
+    template <bool AsGo, class Q, class W>
+    spot put(Q&& key, std::uint64_t hash, W&& elem);
+    template <bool AsGo, class Q, class W>
+    void replace(const spot& s, const Q& key, W&& elem);
+    template <class Q>
+    V& refer(Q&& key);
+    [[nodiscard]] V& elem_of(const spot& s) const noexcept {
+        return *static_cast<V*>(core_.elem_at(s.b, s.i));
+    }
+    [[nodiscard]] std::pair<iterator, bool> told(const spot& s, std::uint64_t hash) const noexcept {
+        return {iterator::at(core_, cell{s.b, s.i}, hash), !s.present};
+    }
+    [[noreturn, gnu::cold]] static void throw_nil() { throw nil_map_error(); }
     [[noreturn, gnu::cold]] static void throw_absent() {
         throw std::out_of_range("steady::go::map::at: the key is absent; find() and get_ok() ask");
     }

@@ -38,54 +38,66 @@ inline cell map_core<Layout>::find(std::uint64_t hash, Same&& same) const {
     return {};
 }
 
-/// Where the key is, or the empty cell it may go to; grows the map when it must.
+/// Where the key is in the current array, or the first empty cell of its chain.
+template <class Layout>
+template <class Same>
+inline spot map_core<Layout>::look(std::uint64_t hash, Same&& same) const {
+    const std::uint8_t top = top_hash(hash);
+    bmap* b = bucket(h->buckets, hash & h->bucket_mask());
+    fetch_cells(b);
+    spot free{nullptr, 0, false, top};
+    for (;;) {
+        const group8 tops{b->tophash};
+        for (const unsigned i : tops.match(top)) {
+            if (same(const_cast<const void*>(key_at(b, i)))) return {b, i, true, top};
+        }
+        const auto rest = tops.match_empty();
+        if (free.b == nullptr) {
+            if (const auto empty = rest | tops.match(empty_one)) {
+                free.b = b;
+                free.i = empty.lowest();
+            }
+        }
+        if (rest) break;  // G2
+        bmap* const behind = overflow(b);
+        if (behind == nullptr) break;
+        b = behind;
+    }
+    return free;
+}
+
+/// The same for a key that will be stored: grows the map or the chain when it must.
 /// The caller writes the cell and calls fill().
 template <class Layout>
 template <class Same>
-inline found_cell map_core<Layout>::place(std::uint64_t hash, Same&& same) {
+inline spot map_core<Layout>::place(std::uint64_t hash, Same&& same) {
     if (h->buckets == nullptr) {
         h->buckets = static_cast<bmap*>(allocate_object(t.bucket_size(), t.pointers()));
     }
-    const std::uint8_t top = top_hash(hash);
     for (;;) {
-        const std::size_t index = hash & h->bucket_mask();
-        if (h->growing()) [[unlikely]]
-            grow_work(index);
-        bmap* b = bucket(h->buckets, index);
-        fetch_cells(b);
-        cell free;
-        for (;;) {
-            const group8 tops{b->tophash};
-            for (const unsigned i : tops.match(top)) {
-                if (same(const_cast<const void*>(key_at(b, i)))) return {{b, i}, true, top};
-            }
-            const auto rest = tops.match_empty();
-            if (!free) {
-                if (const auto empty = rest | tops.match(empty_one)) free = {b, empty.lowest()};
-            }
-            if (rest) break;
-            bmap* const behind = overflow(b);
-            if (behind == nullptr) break;
-            b = behind;
-        }
-        if (!h->growing() && growth_is_due()) [[unlikely]] {
-            start_growth();
-            continue;  // every cell is somewhere else now
-        }
-        if (!free) [[unlikely]] {
-            stock s{t.bucket_size()};
-            reserve_overflow(s, 1);
-            h->noverflow = static_cast<std::uint16_t>(h->noverflow + draw_overflow());
-            free = {add_overflow(b, s), 0};
-        }
-        return {free, false, top};
+        if (h->growing()) grow_work(hash & h->bucket_mask());
+        const spot s = look(hash, same);
+        if (s.present) return s;
+        if (h->growing() || !growth_is_due()) return s.b != nullptr ? s : lengthen(hash);
+        start_growth();  // every cell is somewhere else now
     }
+}
+
+/// Adds an overflow bucket to a chain that is full. Returns its first cell.
+template <class Layout>
+[[gnu::noinline]] spot map_core<Layout>::lengthen(std::uint64_t hash) {
+    stock s{t.bucket_size()};
+    reserve_overflow(s, 1);
+    bmap* last = bucket(h->buckets, hash & h->bucket_mask());
+    while (overflow(last) != nullptr) last = overflow(last);
+    h->noverflow = static_cast<std::uint16_t>(h->noverflow + draw_overflow());
+    return {add_overflow(last, s), 0, false, top_hash(hash)};
 }
 
 /// The cell holds key and elem now.
 template <class Layout>
-inline void map_core<Layout>::fill(const found_cell& f) noexcept {
-    f.at.b->tophash[f.at.i] = f.top;
+inline void map_core<Layout>::fill(const spot& f) noexcept {
+    f.b->tophash[f.i] = f.top;
     ++h->count;
 }
 

@@ -96,6 +96,13 @@ void map_core<Layout>::grow_work(std::size_t bucket, cell* track) {
     if (h->growing()) evacuate(h->nevacuate);
 }
 
+/// grow_work() for the bucket of `hash`. Returns where the entry in `held` is then.
+template <class Layout>
+[[gnu::noinline]] cell map_core<Layout>::grow_work_with(std::uint64_t hash, cell held) {
+    grow_work(hash & h->bucket_mask(), &held);
+    return held;
+}
+
 /// Moves the chain of an old bucket, unless it has moved already.
 /// Throws   what the hash throws, std::bad_alloc; then nothing has moved.
 template <class Layout>

@@ -18,9 +18,9 @@ template <class T>
 class ready {
 public:
     template <class Make>
-    explicit ready(bool pointers, Make&& make) {
+    explicit ready(Make&& make) {
         if constexpr (behind_pointer<T>) {
-            object_ = static_cast<T*>(allocate_aligned(pointers));
+            object_ = static_cast<T*>(allocate_aligned());
             try {
                 make(static_cast<void*>(object_));
             } catch (...) {
@@ -55,7 +55,8 @@ public:
     }
 
 private:
-    static void* allocate_aligned(bool pointers) {
+    static void* allocate_aligned() {
+        constexpr bool pointers = !holds_no_pointers<T>;
         if constexpr (alignof(T) <= 8) {
             return allocate_object(sizeof(T), pointers);
         } else {
@@ -78,16 +79,13 @@ private:
 
 template <class K, class V, class Hash, class Eq>
 template <class Q>
-inline auto map<K, V, Hash, Eq>::search(const Q& key, std::uint64_t* hash_out) const -> cell {
+inline auto map<K, V, Hash, Eq>::search(const Q& key) const -> cell {
     if constexpr (!searchable<Q>) {
-        const K made(key);
-        return search(made, hash_out);
+        return search(K(key));
     } else {
         if (core_.h == nullptr || core_.h->count == 0) return {};
         core_.expect_no_writer("concurrent map read and map write");
-        const std::uint64_t hash = core_.t.hash_of(key, core_.h->hash0);
-        if (hash_out != nullptr) *hash_out = hash;
-        return core_.find(hash, same_as(key));
+        return core_.find(hash_of(key), same_as(key));
     }
 }
 
@@ -95,73 +93,76 @@ inline auto map<K, V, Hash, Eq>::search(const Q& key, std::uint64_t* hash_out) c
 /// make_elem(void* where).
 template <class K, class V, class Hash, class Eq>
 template <class Q, class MakeElem>
-inline auto map<K, V, Hash, Eq>::place(Q&& key, MakeElem&& make_elem) -> placed {
-    if (core_.h == nullptr) [[unlikely]]
-        throw nil_map_error();
-    const std::uint64_t hash = core_.t.hash_of(key, core_.h->hash0);
-    typename core::writing w(core_);
-    if (core_.placing_moves()) [[unlikely]] {
-        const placed p = place_while_moving(std::forward<Q>(key), hash, make_elem);
-        w.end();
-        return p;
-    }
-    const internal::found_cell f = core_.place(hash, same_as(key));
-    if (!f.present) {
-        void* const k = core_.key_cell(f.at.b, f.at.i);
-        void* const e = core_.elem_cell(f.at.b, f.at.i);
-        if constexpr (internal::behind_pointer<K> || internal::behind_pointer<V> ||
-                      internal::takes_no_room<K> || internal::takes_no_room<V>) {
-            internal::ready<K> new_key(!holds_no_pointers<K>,
-                                       [&](void* to) { ::new (to) K(std::forward<Q>(key)); });
-            internal::ready<V> new_elem(!holds_no_pointers<V>, make_elem);
-            new_key.give(k);
-            new_elem.give(e);
+inline auto map<K, V, Hash, Eq>::place(Q&& key, std::uint64_t hash, MakeElem&& make_elem) -> spot {
+    const typename core::writing w(core_);
+    if (core_.placing_is_work()) [[unlikely]] {
+        if constexpr (internal::in_registers<std::remove_cvref_t<Q>> &&
+                      std::is_trivially_copyable_v<std::remove_cvref_t<MakeElem>>) {
+            // Copies, so that the originals may stay in registers.
+            auto copy = key;
+            auto make = make_elem;
+            return place_with_work(copy, hash, make);
         } else {
-            ::new (k) K(std::forward<Q>(key));
-            if constexpr (noexcept(make_elem(e))) {
+            return place_with_work(std::forward<Q>(key), hash, make_elem);
+        }
+    }
+    spot s = core_.look(hash, same_as(key));
+    if (s.present) return s;
+    if (s.b == nullptr) [[unlikely]]
+        s = core_.lengthen(hash);
+    void* const k = core_.key_cell(s.b, s.i);
+    void* const e = core_.elem_cell(s.b, s.i);
+    if constexpr (internal::behind_pointer<K> || internal::behind_pointer<V> ||
+                  internal::takes_no_room<K> || internal::takes_no_room<V>) {
+        internal::ready<K> new_key([&](void* to) { ::new (to) K(std::forward<Q>(key)); });
+        internal::ready<V> new_elem(make_elem);
+        new_key.give(k);
+        new_elem.give(e);
+    } else {
+        ::new (k) K(std::forward<Q>(key));
+        if constexpr (noexcept(make_elem(e))) {
+            make_elem(e);
+        } else {
+            try {
                 make_elem(e);
-            } else {
-                try {
-                    make_elem(e);
-                } catch (...) {
-                    std::destroy_at(static_cast<K*>(k));
-                    throw;
-                }
+            } catch (...) {
+                std::destroy_at(static_cast<K*>(k));
+                throw;
             }
         }
-        core_.fill(f);
     }
-    w.end();
-    return {f.at, hash, !f.present};
+    core_.fill(s);
+    return s;
 }
 
-/// The same while entries move.
+/// The same when entries move, or the first bucket is missing.
 template <class K, class V, class Hash, class Eq>
 template <class Q, class MakeElem>
-[[gnu::noinline]] auto map<K, V, Hash, Eq>::place_while_moving(Q&& key, std::uint64_t hash,
-                                                               MakeElem&& make_elem) -> placed {
-    cell c = core_.h->count == 0 ? cell{} : core_.find(hash, same_as(key));
-    if (c) {
-        if (core_.h->growing()) core_.grow_work(hash & core_.h->bucket_mask(), &c);
-        return {c, hash, false};
+[[gnu::noinline]] auto map<K, V, Hash, Eq>::place_with_work(Q&& key, std::uint64_t hash,
+                                                            MakeElem&& make_elem) -> spot {
+    if (core_.h->count != 0) {
+        cell c = core_.find(hash, same_as(key));
+        if (c && core_.h->growing()) c = core_.grow_work_with(hash, c);
+        if (c) return {c.b, c.i, true, 0};
     }
-    internal::ready<K> new_key(!holds_no_pointers<K>,
-                               [&](void* to) { ::new (to) K(std::forward<Q>(key)); });
-    internal::ready<V> new_elem(!holds_no_pointers<V>, make_elem);
-    const internal::found_cell f = core_.place(hash, [](const void*) { return false; });
-    new_key.give(core_.key_cell(f.at.b, f.at.i));
-    new_elem.give(core_.elem_cell(f.at.b, f.at.i));
-    core_.fill(f);
-    return {f.at, hash, true};
+    internal::ready<K> new_key([&](void* to) { ::new (to) K(std::forward<Q>(key)); });
+    internal::ready<V> new_elem(make_elem);
+    const spot s = core_.place(hash, [](const void*) { return false; });
+    new_key.give(core_.key_cell(s.b, s.i));
+    new_elem.give(core_.elem_cell(s.b, s.i));
+    core_.fill(s);
+    return s;
 }
 
 template <class K, class V, class Hash, class Eq>
 template <class Q, class... Args>
-inline auto map<K, V, Hash, Eq>::try_emplace_cell(Q&& key, Args&&... args) -> placed {
-    if constexpr (!searchable<Q>) {
-        return try_emplace_cell(K(std::forward<Q>(key)), std::forward<Args>(args)...);
+inline auto map<K, V, Hash, Eq>::add(Q&& key, std::uint64_t hash, Args&&... args) -> spot {
+    if constexpr (sizeof...(Args) == 0) {
+        return place(
+            std::forward<Q>(key), hash,
+            [](void* to) noexcept(std::is_nothrow_default_constructible_v<V>) { ::new (to) V(); });
     } else {
-        return place(std::forward<Q>(key),
+        return place(std::forward<Q>(key), hash,
                      [&](void* to) noexcept(std::is_nothrow_constructible_v<V, Args...>) {
                          ::new (to) V(std::forward<Args>(args)...);
                      });
@@ -169,29 +170,49 @@ inline auto map<K, V, Hash, Eq>::try_emplace_cell(Q&& key, Args&&... args) -> pl
 }
 
 template <class K, class V, class Hash, class Eq>
+template <class Q>
+inline V& map<K, V, Hash, Eq>::refer(Q&& key) {
+    expect_not_nil();
+    return elem_of(add(std::forward<Q>(key), hash_of(key)));
+}
+
+template <class K, class V, class Hash, class Eq>
 template <bool AsGo, class Q, class W>
-inline auto map<K, V, Hash, Eq>::put(Q&& key, W&& elem) -> placed {
-    if constexpr (!searchable<Q>) {
-        return put<AsGo>(K(std::forward<Q>(key)), std::forward<W>(elem));
+inline auto map<K, V, Hash, Eq>::put(Q&& key, std::uint64_t hash, W&& elem) -> spot {
+    if constexpr (internal::in_registers<std::remove_cvref_t<W>>) {
+        const auto value = elem;
+        const spot s =
+            place(std::forward<Q>(key), hash,
+                  [value](void* to) noexcept(
+                      std::is_nothrow_constructible_v<V, const std::remove_cvref_t<W>&>) {
+                      ::new (to) V(value);
+                  });
+        if (s.present) replace<AsGo>(s, key, value);
+        return s;
     } else {
-        if (!is_nil() && core_.placing_moves()) [[unlikely]] {
-            // `elem` may be an elem of this map, which is about to move.
-            if constexpr (!std::is_rvalue_reference_v<W&&> || !std::same_as<W, V>) {
-                return put<AsGo>(std::forward<Q>(key), V(std::forward<W>(elem)));
+        if constexpr (std::is_lvalue_reference_v<W> || !std::same_as<std::remove_cvref_t<W>, V>) {
+            // `elem` may be in this map, and about to move.
+            if (core_.placing_is_work()) [[unlikely]] {
+                return put<AsGo>(std::forward<Q>(key), hash, V(std::forward<W>(elem)));
             }
         }
-        const placed p = place(std::forward<Q>(key),
-                               [&](void* to) noexcept(std::is_nothrow_constructible_v<V, W>) {
-                                   ::new (to) V(std::forward<W>(elem));
-                               });
-        if (!p.added) {
-            if constexpr (AsGo && layout::update_key()) {
-                *static_cast<K*>(core_.key_at(p.at.b, p.at.i)) = K(key);
-            }
-            elem_of(p) = std::forward<W>(elem);
-        }
-        return p;
+        const spot s = place(std::forward<Q>(key), hash,
+                             [&](void* to) noexcept(std::is_nothrow_constructible_v<V, W>) {
+                                 ::new (to) V(std::forward<W>(elem));
+                             });
+        if (s.present) replace<AsGo>(s, key, std::forward<W>(elem));
+        return s;
     }
+}
+
+/// The key is there already.
+template <class K, class V, class Hash, class Eq>
+template <bool AsGo, class Q, class W>
+inline void map<K, V, Hash, Eq>::replace(const spot& s, const Q& key, W&& elem) {
+    if constexpr (AsGo && layout::update_key()) {
+        *static_cast<K*>(core_.key_at(s.b, s.i)) = K(key);
+    }
+    elem_of(s) = std::forward<W>(elem);
 }
 
 template <class K, class V, class Hash, class Eq>
@@ -203,14 +224,14 @@ inline auto map<K, V, Hash, Eq>::erase(const Q& key) -> size_type {
         return erase(K(key));
     } else {
         if (empty()) return 0;
-        const std::uint64_t hash = core_.t.hash_of(key, core_.h->hash0);
-        typename core::writing w(core_);
+        const std::uint64_t hash = hash_of(key);
+        const typename core::writing w(core_);
         cell c = core_.find(hash, same_as(key));
         if (core_.h->growing()) [[unlikely]]
-            core_.grow_work(hash & core_.h->bucket_mask(), &c);
-        if (c) core_.remove(hash, c);
-        w.end();
-        return c ? 1 : 0;
+            c = core_.grow_work_with(hash, c);
+        if (!c) return 0;
+        core_.remove(hash, c);
+        return 1;
     }
 }
 

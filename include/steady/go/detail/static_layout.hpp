@@ -37,6 +37,11 @@ template <class T>
 inline constexpr bool takes_no_room = std::is_empty_v<T>&& std::is_trivially_copyable_v<T>&&
     std::is_trivially_default_constructible_v<T>;
 
+/// Small plain values: copied rather than referred to.
+template <class T>
+inline constexpr bool in_registers = std::is_trivially_copyable_v<T> &&
+                                     sizeof(T) <= 16 && std::is_copy_constructible_v<T>;
+
 template <class Hash, class Eq>
 concept transparent = requires {
     typename Hash::is_transparent;

@@ -93,7 +93,7 @@ hiter map_core<Layout>::walk_from(std::uint64_t hash, cell c) {
 
 /// One step; key and elem are read now. it.key is null at the end.
 template <class Layout>
-void map_core<Layout>::next(hiter& it) const {
+inline void map_core<Layout>::next(hiter& it) const {
     expect_no_writer("concurrent map iteration and map write");
     if constexpr (!Layout::as_go) {
         if (side->clears != it.clears) [[unlikely]] {
@@ -101,6 +101,25 @@ void map_core<Layout>::next(hiter& it) const {
             return;
         }
     }
+    // The common case: one more entry in the same bucket, which nothing has moved.
+    if (it.bptr != nullptr && it.checkBucket == no_check) {
+        const std::uint64_t live = live_cells(it.bptr, it.offset) & first_byte_from(it.i);
+        if (live != 0) {
+            const auto i = static_cast<unsigned>(std::countr_zero(live)) / 8;
+            const unsigned c = (i + it.offset) & (cells - 1);
+            if (it.bptr->tophash[c] >= min_top_hash) {
+                it.key = key_at(it.bptr, c);
+                it.elem = elem_at(it.bptr, c);
+                it.i = static_cast<std::uint8_t>(i + 1);
+                return;
+            }
+        }
+    }
+    next_elsewhere(it);
+}
+
+template <class Layout>
+[[gnu::noinline]] void map_core<Layout>::next_elsewhere(hiter& it) const {
     bmap* b = it.bptr;
     unsigned i = it.i;
     for (;;) {
