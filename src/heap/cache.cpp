@@ -48,6 +48,7 @@ void thread_cache::expose(span_class sclass, slot_pointer floor, slot_pointer to
     st.held_floor = floor;
     slot_pointer ready_floor = floor;
     if (sampler::active()) {
+        if (drawn_in_ != sampler::epoch()) forget_draws();
         if (st.until_sample == 0) st.until_sample = sampler::draw(class_size[sclass >> 1], random_);
         const std::size_t count = distance(floor, top);
         if (st.until_sample > count) {
@@ -59,6 +60,12 @@ void thread_cache::expose(span_class sclass, slot_pointer floor, slot_pointer to
     }
     b.pop.store(top, relaxed);
     b.pop_floor.store(ready_floor, relaxed);
+}
+
+// configure() has emptied the cache, so that nothing is ready that was drawn before.
+void thread_cache::forget_draws() noexcept {
+    drawn_in_ = sampler::epoch();
+    for (bin_state& st : states_) st.until_sample = 0;
 }
 
 // The freed objects become the ready ones and the other way round.
@@ -273,6 +280,7 @@ void thread_cache::restore_draw(unsigned c) noexcept {
     const slot_pointer floor = bins[c].pop_floor.load(relaxed);
     if (!sampler::active() || top == nullptr || floor > top) return;
     const bool due = st.until_sample == 0 && st.held_floor != floor;
+    if (st.until_sample == 0 && !due) return;  // made ready while nobody listened: not drawn
     st.until_sample += distance(floor, top) + (due ? 1 : 0);
 }
 

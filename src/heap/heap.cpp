@@ -99,10 +99,7 @@ void free_in(heap_instance& in, span* s, void* p) noexcept {
     const os::lock_guard guard(in.lock);
     switch (s->kind) {
         case span_kind::small: in.cache.free(s->sclass, p); return;
-        case span_kind::large:
-            if (reinterpret_cast<std::uintptr_t>(p) != s->base) report_invalid_free(p);
-            store.destroy(s);
-            return;
+        case span_kind::large: free_large(s, p); return;
         case span_kind::sampled:
         case span_kind::guarded: {
             const span_class sclass = s->sclass;
@@ -126,6 +123,20 @@ void instance_free_huge(huge_block* b, void* p) noexcept {
 
 ranked_mutex<lock_rank::instance>& instance_lock(heap_core& core) noexcept {
     return instance_of(&core).lock;
+}
+
+void close_instance_caches() noexcept {
+    const os::lock_guard guard(instances.lock);
+    for (heap_instance* i = instances.first; i != nullptr; i = i->next) i->cache.close();
+}
+
+void* instance_allocate(heap_core& core, std::size_t size, std::size_t alignment,
+                        bool noscan) noexcept {
+    heap_instance& in = instance_of(&core);
+    const os::lock_guard guard(in.lock);
+    if (const span_class sclass = class_for(size, alignment, noscan))
+        return in.cache.allocate(sclass, size);
+    return allocate_large_for(core, in.node, size, alignment, noscan, nullptr);
 }
 
 void for_each_instance(void (*visit)(void* context, heap_core& core) noexcept,
@@ -276,11 +287,7 @@ heap& heap::operator=(heap&& other) noexcept {
 
 void* heap::allocate(std::size_t size, std::size_t alignment, contents kind) noexcept {
     if (instance_ == nullptr) return nullptr;
-    const bool noscan = kind == contents::no_pointers;
-    const os::lock_guard guard(instance_->lock);
-    if (const span_class sclass = class_for(size, alignment, noscan))
-        return instance_->cache.allocate(sclass, size);
-    return allocate_large_for(instance_->core, instance_->node, size, alignment, noscan, nullptr);
+    return instance_allocate(instance_->core, size, alignment, kind == contents::no_pointers);
 }
 
 void heap::deallocate(void* p) noexcept {
@@ -315,10 +322,15 @@ void heap::release() noexcept {
     while (span* s = in.core.all_spans_) {
         if (s->kind == span_kind::sampled) {
             sampler::free(s, reinterpret_cast<void*>(sampler::object_of(*s)));
+        } else if (s->kind == span_kind::large) {
+            free_large(s, reinterpret_cast<void*>(s->base));
         } else {
             store.destroy(s);
         }
     }
+    huge_blocks.for_each([&](huge_block& b) noexcept {
+        if (b.owner == &in.core) sampler::large_freed(b.sample, b.base, b.size);
+    });
     huge_blocks.free_all(&in.core);
     note_page_traffic();
     if (worth_scavenging(idle_huge_bytes(), 0)) scavenger_request();

@@ -71,7 +71,7 @@ place place_of(const void* p) noexcept {
     return at;
 }
 
-void count_resized(huge_block* b, std::size_t before) noexcept {
+void count_bytes(huge_block* b, std::size_t before) noexcept {
     huge_counts& counts = static_cast<heap_core*>(b->owner)->huge_;
     const std::size_t after = b->size;
     if (after > before) counts.bytes_allocated.fetch_add(after - before, relaxed);
@@ -80,21 +80,51 @@ void count_resized(huge_block* b, std::size_t before) noexcept {
     if (after < before) counts.bytes_freed.fetch_add(before - after, std::memory_order_release);
 }
 
+// The block has another size than before, in the same place.
+void count_resized(huge_block* b, std::size_t before, std::size_t requested) noexcept {
+    count_bytes(b, before);
+    sampler::large_resized(b->sample, b->base, before, b->size, requested);
+}
+
+// Grows the block by moving its page tables. False: it is where it was.
+bool move_huge(huge_block* b, std::size_t size) noexcept {
+    const std::size_t before = b->size, requested = b->sample.requested;
+    sampler::large_freed(b->sample, b->base, before);  // others may get its place at once
+    const bool moved{huge_blocks.grow_moving(b, bytes{in_pages(size)})};
+    if (moved) count_bytes(b, before);
+    sampler::large_arrived(b->sample, b->base, before, b->size, moved ? size : requested);
+    return moved;
+}
+
+// Runs `change`, which makes the large span longer or shorter where it stands.
+template <class Change>
+bool resize_span(span& s, std::size_t size, Change change) noexcept {
+    const auto changed = [&]() noexcept {
+        const std::size_t before = s.object_size();
+        if (!change()) return false;
+        sampler::large_resized(s.sample, reinterpret_cast<void*>(s.base), before, s.object_size(),
+                               size);
+        return true;
+    };
+    if (s.owner->is_default()) return changed();
+    const os::lock_guard guard(instance_lock(*s.owner));
+    return changed();
+}
+
 // Grows the large span `s` to hold `size` bytes where it stands. `zeroed` tells whether
 // the new pages read as zero.
 bool grow_span(span& s, std::size_t size, bool& zeroed) noexcept {
-    const auto extend = [&]() noexcept {
+    return resize_span(s, size, [&]() noexcept {
         const std::uint32_t wanted = pages_for(size);
         const room granted(bytes{(std::size_t{wanted} - s.page_count) << page_shift});
         return granted && store.extend(&s, wanted, zeroed);
-    };
-    if (s.owner->is_default()) return extend();
-    const os::lock_guard guard(instance_lock(*s.owner));
-    return extend();
+    });
 }
 
-// malloc's allocate(), or the same for objects that may hold pointers.
-void* allocate_kind(std::size_t size, bool noscan) noexcept {
+// malloc's allocate(), or the same for objects that may hold pointers; beside an object of
+// an instance, from that instance.
+void* allocate_beside(heap_core& owner, std::size_t size, bool noscan) noexcept {
+    if (!owner.is_default()) return instance_allocate(owner, size, 16, noscan);
     if (noscan) return allocate(size);
     if (const span_class sclass = class_for(size, 16, false)) return allocate_class(sclass, size);
     return allocate_large(size, 1, false, nullptr);
@@ -105,8 +135,9 @@ void huge_memory_is_idle() noexcept {
     if (worth_scavenging(idle_huge_bytes(), 0)) scavenger_request();
 }
 
-void* move_to_new(void* p, std::size_t usable, std::size_t size, bool noscan) noexcept {
-    void* fresh = allocate_kind(size, noscan);
+void* move_to_new(void* p, std::size_t usable, std::size_t size, heap_core& owner,
+                  bool noscan) noexcept {
+    void* fresh = allocate_beside(owner, size, noscan);
     if (fresh == nullptr) return nullptr;
     __builtin_memcpy(fresh, p, usable < size ? usable : size);
     deallocate(p);
@@ -115,10 +146,11 @@ void* move_to_new(void* p, std::size_t usable, std::size_t size, bool noscan) no
 
 void* resize_huge(huge_block* b, void* p, std::size_t size) noexcept {
     const std::size_t before = b->size;
-    if (size < huge_threshold / 2) return move_to_new(p, before, size, b->noscan);
+    heap_core& owner = *static_cast<heap_core*>(b->owner);
+    if (size < huge_threshold / 2) return move_to_new(p, before, size, owner, b->noscan);
     if (size <= before) {
         if (in_pages(size) < before) huge_blocks.shrink(b, bytes{in_pages(size)});
-        count_resized(b, before);
+        count_resized(b, before, size);
         huge_memory_is_idle();
         return p;
     }
@@ -126,15 +158,12 @@ void* resize_huge(huge_block* b, void* p, std::size_t size) noexcept {
         const room granted(bytes{size - before});
         if (!granted) return nullptr;
         if (huge_blocks.grow(b, bytes{in_pages(size)})) {
-            count_resized(b, before);
+            count_resized(b, before, size);
             return p;
         }
-        if (const auto moved = huge_blocks.grow_moving(b, bytes{in_pages(size)})) {
-            count_resized(*moved, before);
-            return (*moved)->base;
-        }
+        if (move_huge(b, size)) return b->base;
     }
-    return move_to_new(p, before, size, b->noscan);
+    return move_to_new(p, before, size, owner, b->noscan);
 }
 
 void* resize_large(span* s, void* p, std::size_t size) noexcept {
@@ -142,12 +171,15 @@ void* resize_large(span* s, void* p, std::size_t size) noexcept {
     bool zeroed = false;
     if (size > before) {
         if (size < huge_threshold && grow_span(*s, size, zeroed)) return p;
-        return move_to_new(p, before, size, s->noscan());
+        return move_to_new(p, before, size, *s->owner, s->noscan());
     }
     const std::size_t too_small = checked::sizes_are_compared() ? largest_small : largest_small / 2;
-    if (size <= too_small) return move_to_new(p, before, size, s->noscan());
-    const std::uint32_t wanted = pages_for(size);
-    if (wanted < s->page_count) store.shrink(s, wanted);
+    if (size <= too_small) return move_to_new(p, before, size, *s->owner, s->noscan());
+    resize_span(*s, size, [&]() noexcept {
+        const std::uint32_t wanted = pages_for(size);
+        if (wanted < s->page_count) store.shrink(s, wanted);
+        return true;
+    });
     return p;
 }
 
@@ -190,6 +222,7 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
             (*block)->noscan = noscan;
             core.huge_.allocated.fetch_add(1, relaxed);
             core.huge_.bytes_allocated.fetch_add((*block)->size, relaxed);
+            sampler::large_made((*block)->sample, (*block)->base, (*block)->size, size);
             return (*block)->base;
         }
     }
@@ -206,6 +239,7 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
                                         .owner = &core});
     if (!made) return nullptr;
     if (dirty != nullptr) *dirty = (*made)->zeroed ? 0 : rounded;
+    sampler::large_made((*made)->sample, reinterpret_cast<void*>((*made)->base), rounded, size);
     return reinterpret_cast<void*>((*made)->base);
 }
 
@@ -220,11 +254,13 @@ void* allocate_large(std::size_t size, std::size_t alignment, bool noscan, bool*
 
 void free_large(span* s, void* p) noexcept {
     if (reinterpret_cast<std::uintptr_t>(p) != s->base) report_invalid_free(p);
+    sampler::large_freed(s->sample, p, s->object_size());
     store.destroy(s);
 }
 
 void free_huge(huge_block* b, void* p) noexcept {
     if (p != b->base) report_invalid_free(p);
+    sampler::large_freed(b->sample, p, b->size);
     if (object_counts* shared = b->counts.load(relaxed)) {
         const os::lock_guard guard(store.node(0).lock);
         put_counts(store.node(0), shared);
@@ -278,16 +314,16 @@ void* reallocate(void* p, std::size_t size) noexcept {
         if (p != at.b->base) report_invalid_free(p);
         return resize_huge(at.b, p, size);
     }
-    if (at.s == nullptr) report_invalid_free(p);
+    if (at.s == nullptr || at.s->owner == &record_core) report_invalid_free(p);
     if (at.s->kind == span_kind::large) {
         if (reinterpret_cast<std::uintptr_t>(p) != at.s->base) report_invalid_free(p);
-        if (at.s->owner->is_default()) return resize_large(at.s, p, size);
+        return resize_large(at.s, p, size);
     }
     // Shrinking by less than half stays: the class would hardly be smaller.
     if (size <= at.usable && size > at.usable / 2 && !checked::sizes_are_compared()) return p;
     const std::size_t alignment = size <= 8 ? 8 : 16;  // as malloc would
     if (size <= at.usable && class_for(size, alignment, at.s->noscan()) == at.s->sclass) return p;
-    return move_to_new(p, at.usable, size, at.s->noscan());
+    return move_to_new(p, at.usable, size, *at.s->owner, at.s->noscan());
 }
 
 bool grow_in_place(void* p, std::size_t size) noexcept {
@@ -298,7 +334,7 @@ bool grow_in_place(void* p, std::size_t size) noexcept {
         const room granted(bytes{size - at.usable});
         if (!granted) return false;
         if (!huge_blocks.grow(at.b, bytes{in_pages(size)})) return false;
-        count_resized(at.b, at.usable);
+        count_resized(at.b, at.usable, size);
         return true;
     }
     bool zeroed = false;
@@ -321,11 +357,11 @@ grown_block grow_without_copy(void* p, std::size_t size) noexcept {
     const room granted(bytes{size - at.usable});
     if (!granted) return {nullptr, 0};
     const std::size_t dirty = huge_blocks.dirty_end(at.b);
-    if (!huge_blocks.grow(at.b, bytes{in_pages(size)}) &&
-        !huge_blocks.grow_moving(at.b, bytes{in_pages(size)})) {
+    if (huge_blocks.grow(at.b, bytes{in_pages(size)})) {
+        count_resized(at.b, at.usable, size);
+    } else if (!move_huge(at.b, size)) {
         return {nullptr, 0};
     }
-    count_resized(at.b, at.usable);
     return {at.b->base.load(relaxed), dirty < at.usable ? at.usable : dirty};
 }
 
@@ -343,73 +379,6 @@ std::size_t usable_size(const void* p) noexcept {
 
 bool owns(const void* p) noexcept {
     return heap_map.find(p) != nullptr || huge_blocks.find(p) != nullptr;
-}
-
-// ---- The limits count what is resident or may become so: the os ledger `ready`.
-
-namespace {
-
-constexpr std::size_t step_bytes = os::step.count();
-
-// What comes beside the bytes asked for: a chunk of records (256 KiB), the first piece
-// of each table of the address map and of the page bits (140 KiB), and once the stack
-// of the background thread (88 KiB); then the tables of each further 64 MiB (76 KiB).
-constexpr std::size_t records_at_most = std::size_t{512} << 10;
-constexpr std::size_t with_tables(std::size_t size) noexcept {
-    return size + size / 512 + records_at_most;
-}
-
-std::size_t ready_bytes() noexcept {
-    return os::ledgers().ready.value().count();
-}
-
-std::size_t above(std::size_t limit, std::size_t more) noexcept {
-    const std::size_t wanted = ready_bytes() + more;
-    return limit != 0 && wanted > limit ? wanted - limit : 0;
-}
-
-// At least `size` bytes of free pages, in steps; false when not a page was free.
-bool give_back(std::size_t size) noexcept {
-    const std::size_t released = release_free_pages(size, true, false);
-    if (released >= size) return true;
-    const std::size_t idle = idle_huge_bytes();
-    huge_blocks.scavenge(bytes{size - released}, true, false);
-    return released != 0 || idle_huge_bytes() < idle;
-}
-
-}  // namespace
-
-room::room(bytes more) noexcept {
-    const std::size_t soft = limits.soft.load(relaxed);
-    const std::size_t hard = limits.hard.load(relaxed);
-    if (soft == 0 && hard == 0) return;
-    limits.taking.lock();
-    alone_ = true;
-    const std::size_t size = more.count();
-    if (const std::size_t excess = above(soft, size)) {
-        const std::size_t most = 2 * size + step_bytes;
-        static_cast<void>(give_back(excess < most ? excess : most));
-    }
-    while (const std::size_t excess = above(hard, with_tables(size))) {
-        if (give_back(excess)) continue;
-        granted_ = false;
-        limits.taking.unlock();
-        alone_ = false;
-        return;
-    }
-}
-
-room::~room() {
-    if (alone_) limits.taking.unlock();
-}
-
-void obey_limits() noexcept {
-    for (;;) {
-        const std::size_t over_soft = above(limits.soft.load(relaxed), 0);
-        const std::size_t over_hard = above(limits.hard.load(relaxed), 0);
-        const std::size_t excess = over_soft > over_hard ? over_soft : over_hard;
-        if (excess == 0 || !give_back(excess < step_bytes ? excess : step_bytes)) return;
-    }
 }
 
 }  // namespace steady::detail

@@ -275,6 +275,13 @@ bool empty_idle_caches(std::uint32_t idle_ticks, const thread_cache* except) noe
     return true;
 }
 
+void redraw_samples() noexcept {
+    if (!opened.load(std::memory_order_acquire)) return;  // pairs with the store in open_heap()
+    os::membarrier_register();
+    empty_idle_caches(0, nullptr);
+    close_instance_caches();
+}
+
 std::size_t trim() noexcept {
     if (!open_heap()) return 0;
     if (current_cache != &empty_cache) current_cache->flush_all();

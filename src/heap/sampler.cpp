@@ -8,7 +8,9 @@
 #include "steady/heap/detail/checks.hpp"
 #include "steady/heap/detail/central.hpp"
 #include "steady/heap/detail/guards.hpp"
+#include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/detail/span_store.hpp"
+#include "steady/os/thread.hpp"
 
 namespace steady::detail {
 
@@ -16,6 +18,8 @@ namespace {
 
 constinit std::atomic<std::uint64_t> period_{0};
 constinit std::atomic<std::uint32_t> guard_rate_{0};
+constinit std::atomic<std::uint32_t> epoch_{0};
+constinit std::atomic<std::uint64_t> large_random{0};  // one for all threads: large ones are rare
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr double ln2 = 0.693147180559945309417;
 
@@ -49,12 +53,88 @@ double minus_log(double u) noexcept {
     return -(exponent * ln2 + 2 * sum);
 }
 
+// In (0, 1).
+double uniform(std::uint64_t bits) noexcept {
+    return (static_cast<double>(bits >> 12) + 0.5) * 0x1p-52;
+}
+double uniform_for_large() noexcept {
+    constexpr std::uint64_t step = 0x9e3779b97f4a7c15;
+    return uniform(splitmix64(large_random.fetch_add(step, relaxed))());
+}
+
+// With 1 - exp(-size / period): an exponential distance to the next sample is shorter.
+bool comes_within(std::size_t size) noexcept {
+    const std::uint64_t period = period_.load(relaxed);
+    if (period <= 1) return true;
+    return minus_log(uniform_for_large()) * static_cast<double>(period) < static_cast<double>(size);
+}
+
+bool listens() noexcept {
+    return period_.load(relaxed) != 0 && sample_hook.armed();
+}
+
+void announce(sample_event::what kind, const sample_facts& facts, void* object,
+              std::size_t size) noexcept {
+    sample_hook.announce({kind, object, bytes{size}, bytes{facts.requested}, facts.probability});
+}
+
+// What a change of size makes of a sample, or of an object that was none.
+void decide(sample_facts& facts, std::size_t before, std::size_t after) noexcept {
+    if (!listens()) return;
+    bool sampled = facts.probability > 0;
+    if (!sampled) {
+        sampled = after > before && comes_within(after - before);
+    } else if (after < before) {
+        sampled = uniform_for_large() * facts.probability < sampler::probability(after);
+    }
+    facts.probability = sampled ? sampler::probability(after) : 0;
+}
+
 }  // namespace
 
 void sampler::configure(std::uint64_t period, std::uint32_t guard_rate) noexcept {
     period_.store(period, relaxed);
     guard_rate_.store(guard_rate, relaxed);
+    large_random.fetch_xor(os::now_ns(), relaxed);
     if (guard_rate != 0) guards::watch_faults();
+    epoch_.fetch_add(1, relaxed);
+    redraw_samples();
+}
+
+std::uint32_t sampler::epoch() noexcept {
+    return epoch_.load(relaxed);
+}
+
+void sampler::large_made(sample_facts& facts, void* object, std::size_t size,
+                         std::size_t requested) noexcept {
+    facts = {requested, 0};
+    decide(facts, 0, size);
+    if (facts.probability > 0) announce(sample_event::what::allocated, facts, object, size);
+}
+
+void sampler::large_resized(sample_facts& facts, void* object, std::size_t before,
+                            std::size_t after, std::size_t requested) noexcept {
+    const sample_facts was = facts;
+    facts.requested = requested;
+    decide(facts, before, after);
+    if (was.probability > 0 && facts.probability > 0) {
+        announce(sample_event::what::resized, facts, object, after);
+    } else if (was.probability > 0) {
+        announce(sample_event::what::freed, was, object, before);
+    } else if (facts.probability > 0) {
+        announce(sample_event::what::allocated, facts, object, after);
+    }
+}
+
+void sampler::large_freed(const sample_facts& facts, void* object, std::size_t size) noexcept {
+    if (facts.probability > 0) announce(sample_event::what::freed, facts, object, size);
+}
+
+void sampler::large_arrived(sample_facts& facts, void* object, std::size_t before,
+                            std::size_t after, std::size_t requested) noexcept {
+    facts.requested = requested;
+    if (after != before) decide(facts, before, after);
+    if (facts.probability > 0) announce(sample_event::what::allocated, facts, object, after);
 }
 
 bool sampler::active() noexcept {
@@ -71,8 +151,8 @@ double sampler::probability(std::size_t size) noexcept {
 std::uint64_t sampler::draw(std::size_t size, wyrand& random) noexcept {
     const std::uint64_t period = period_.load(relaxed);
     if (period <= 1) return 1;
-    const double u = (static_cast<double>(random() >> 12) + 0.5) * 0x1p-52;
-    const double objects = minus_log(u) * static_cast<double>(period) / static_cast<double>(size);
+    const double objects =
+        minus_log(uniform(random())) * static_cast<double>(period) / static_cast<double>(size);
     return objects > 1e18 ? std::uint64_t{1} << 60 : static_cast<std::uint64_t>(objects) + 1;
 }
 

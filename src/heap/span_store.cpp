@@ -285,8 +285,9 @@ void span_store::shrink(span* s, std::uint32_t page_count) noexcept {
         set_entries(s, page_count, s->page_count, nullptr, 0);
         n.pages.free(first_page(*s) + page_count, pages{s->page_count - page_count});
         note_levels(n);
-        if (s->owner->is_default())
-            n.large_bytes_freed += std::size_t{s->page_count - page_count} << page_shift;
+        heap_core& core = *s->owner;
+        (core.is_default() ? n.large_bytes_freed : core.large_bytes_freed_) +=
+            std::size_t{s->page_count - page_count} << page_shift;
         s->page_count = page_count;
         idle = worth_scavenging(to_bytes(n.pages.free_resident()).count(),
                                 to_bytes(n.pages.in_use()).count());

@@ -322,6 +322,30 @@ TEST(HeapInstance, AnObjectThatGrewInPlaceIsCountedAsGrown) {
     EXPECT_EQ(h.read_usage().live_bytes, live);
 }
 
+TEST(HeapInstance, AReallocatedObjectStaysInIt) {
+    heap h;
+    const std::uint64_t others = read_statistics().mallocs;
+    // Through every kind of place: classes, spans of pages, huge blocks, and back.
+    for (const contents kind : {contents::may_hold_pointers, contents::no_pointers}) {
+        auto* p = static_cast<unsigned char*>(h.allocate(10, 16, kind));
+        std::memset(p, 7, 10);
+        for (const std::size_t size :
+             {100u, 9000u, 40'000u, 60'000u, 300'000u, 900'000u, 3u << 20, 200u << 20, 5u << 20,
+              700'000u, 500'000u, 33'000u, 2000u, 10u}) {
+            p = static_cast<unsigned char*>(steady::reallocate(p, size));
+            ASSERT_NE(p, nullptr) << size;
+            for (int i = 0; i < 10; ++i) ASSERT_EQ(p[i], 7) << size;
+            EXPECT_GE(usable_size(p), size);
+            EXPECT_EQ(find_object(p).kind, kind) << size;
+            EXPECT_EQ(h.read_usage().live_bytes, usable_size(p)) << size;
+            EXPECT_EQ(h.read_usage().mallocs - h.read_usage().frees, 1u) << size;
+        }
+        h.deallocate(p);  // it is still this heap's, or this stops the program
+    }
+    EXPECT_EQ(read_statistics().mallocs, others) << "nothing went to the default heap";
+    expect_sound();
+}
+
 TEST(HeapInstance, StandardContainersLiveInIt) {
     heap own;
     heap_resource resource(own);

@@ -62,13 +62,14 @@ struct growth_event {
     std::uint64_t nanoseconds;
 };
 
-/// One sampled object, when it comes and when it goes.
+/// One sampled object, when it comes and when it goes. A large one may also change its
+/// size where it is, which counts as neither; one that moves is freed and allocated.
 struct sample_event {
-    enum class what : std::uint8_t { allocated, freed } kind;
+    enum class what : std::uint8_t { allocated, freed, resized } kind;
     void* address;
     bytes size;          // what it occupies
     bytes requested;     // what was asked for
-    double probability;  // with which an object of this size is sampled
+    double probability;  // with which an object of this size is sampled; resized: from now on
 };
 
 /// A place where one listener at a time may stand.

@@ -44,8 +44,8 @@ enum class contents : std::uint8_t { may_hold_pointers, no_pointers };
 /// program with a message. Cost: as allocate. Threads: any.
 void deallocate(void* p) noexcept;
 
-/// Grows or shrinks `p` (of the default heap) to `size` > 0 bytes, in place where
-/// possible. Large blocks move by page tables, not by copying.
+/// Grows or shrinks `p`, of any heap, to `size` > 0 bytes, in place where possible; it
+/// stays in its heap. Large blocks move by page tables, not by copying.
 /// Returns  the new address, or nullptr; then `p` is unchanged.
 [[nodiscard]] void* reallocate(void* p, std::size_t size) noexcept;
 

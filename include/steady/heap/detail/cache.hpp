@@ -150,6 +150,7 @@ public:
 private:
     void reopen() noexcept;
     [[nodiscard]] std::size_t cached_bytes_locked() const noexcept;
+    void forget_draws() noexcept;
     void restore_draw(unsigned c) noexcept;
     void drop_magazines(unsigned c) noexcept;
     void expose(span_class sclass, slot_pointer floor, slot_pointer top) noexcept;
@@ -165,6 +166,7 @@ private:
 
     bin_state states_[span_class_count];
     wyrand random_{0};
+    std::uint32_t drawn_in_{0};  // sampler::epoch() of the draws
 };
 
 /// Slots a magazine of this class uses at most, 2..126: 64 KiB of objects up to

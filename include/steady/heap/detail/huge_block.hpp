@@ -21,6 +21,7 @@
 #pragma once
 
 #include "steady/core/units.hpp"
+#include "steady/heap/detail/span.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -40,7 +41,8 @@ struct huge_block {
     void* owner = nullptr;             // as given to allocate: the heap instance
     std::atomic<void*> side_data{nullptr};
     std::atomic<object_counts*> counts{nullptr};  // when the block is shared
-    bool noscan = true;  // holds no pointers; whoever allocates says so
+    bool noscan = true;                           // holds no pointers; whoever allocates says so
+    sample_facts sample{0, 0};
 
     // What huge_heap keeps, under its lock.
     enum class state : std::uint8_t { spare, live, cached, retired };

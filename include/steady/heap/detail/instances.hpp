@@ -16,6 +16,13 @@ void instance_free_huge(huge_block* b, void* p) noexcept;
 /// The lock of the instance that owns `core`: it guards the spans and their counts.
 [[nodiscard]] ranked_mutex<lock_rank::instance>& instance_lock(heap_core& core) noexcept;
 
+/// The next call in each instance's cache is a slow one, which draws samples anew.
+void close_instance_caches() noexcept;
+
+/// Allocates from the instance that owns `core`.
+[[nodiscard]] void* instance_allocate(heap_core& core, std::size_t size, std::size_t alignment,
+                                      bool noscan) noexcept;
+
 /// Calls visit for the core of each instance. Under lock_objects().
 void for_each_instance(void (*visit)(void* context, heap_core& core) noexcept,
                        void* context) noexcept;

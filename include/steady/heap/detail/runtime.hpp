@@ -85,6 +85,10 @@ void free_direct(heap_core& core, span* s, void* p) noexcept;
 /// whether any was emptied. Needs membarrier.
 bool empty_idle_caches(std::uint32_t idle_ticks, const thread_cache* except) noexcept;
 
+/// Empties every cache, so that nothing drawn before sampler::epoch() changed still
+/// decides. Heap instances draw anew at their next slow call.
+void redraw_samples() noexcept;
+
 /// In bytes; 0: none.
 struct memory_limits {
     std::atomic<std::size_t> soft{0}, hard{0};

@@ -9,7 +9,11 @@
 //
 // A sampled object lives in a span of its own, whose address-map class is 0:
 // free() finds it by the table it reads anyway, and objects that were not
-// sampled pay nothing. With guard_rate=N one in N sampled objects ends right
+// sampled pay nothing. Large and huge objects stay where they are; their records
+// remember the sample. One that grows in place from s to t bytes and was no sample becomes
+// one with 1 - exp(-(t - s) / R), as if its new bytes had been allocated; one that shrinks
+// stays one with p(t) / p(s): at every size it is a sample with the p of that size.
+// With guard_rate=N one in N sampled objects ends right
 // before an unreadable page, and its pages become unreadable when it is freed.
 #pragma once
 
@@ -26,8 +30,11 @@ class heap_core;
 
 class sampler {
 public:
-    /// Reads the options; called once when the heap opens, and by tests.
+    /// Sets the period and the rate: when the heap opens, and when somebody begins to
+    /// listen. What was drawn before is forgotten; caches are emptied for that.
     static void configure(std::uint64_t period, std::uint32_t guard_rate) noexcept;
+    /// Changes with configure(): draws of another epoch do not count.
+    [[nodiscard]] static std::uint32_t epoch() noexcept;
     /// Somebody listens or guards are wanted; otherwise nothing is drawn.
     [[nodiscard]] static bool active() noexcept;
 
@@ -41,6 +48,17 @@ public:
                                         std::size_t size, wyrand& random) noexcept;
     /// Frees what allocate() returned. `object` must be its start.
     static void free(span* s, void* object) noexcept;
+    /// Large and huge objects: each of these changes `facts`, which lies in the object's
+    /// record, decides, and announces. `freed` comes before the memory is given up.
+    static void large_made(sample_facts& facts, void* object, std::size_t size,
+                           std::size_t requested) noexcept;
+    static void large_resized(sample_facts& facts, void* object, std::size_t before,
+                              std::size_t after, std::size_t requested) noexcept;
+    static void large_freed(const sample_facts& facts, void* object, std::size_t size) noexcept;
+    /// After large_freed and a move: to `after` bytes, or back to where it was.
+    static void large_arrived(sample_facts& facts, void* object, std::size_t before,
+                              std::size_t after, std::size_t requested) noexcept;
+
     /// First byte of the object of a sampled span.
     [[nodiscard]] static std::uintptr_t object_of(const span& s) noexcept;
 };

@@ -61,7 +61,7 @@ struct span_links {
 
 struct sample_facts {
     std::size_t requested;  // bytes the program asked for
-    double probability;     // with which this object had to be sampled
+    double probability;     // with which this object had to be sampled; 0: it is no sample
 };
 
 struct span {
@@ -82,9 +82,9 @@ struct span {
     std::uint16_t free_count{};
     union {
         span_links list;      // partial list
-        sample_facts sample;  // sampled spans, which are never in a partial list
+        sample_facts sample;  // sampled and large spans, which are never in a partial list
     };
-    std::atomic<void*> side_data{};  // per-span data of upper rooms; null in a new span
+    std::atomic<void*> side_data{};        // per-span data of upper rooms; null in a new span
     std::atomic<object_counts*> counts{};  // when objects of it are shared: object_counts.hpp
 
     constexpr span() noexcept : list{nullptr, nullptr} {}
