@@ -189,6 +189,8 @@ def random_sample_lines(r, count):
         need = cap + r.choice([1, 2, r.randint(1, 300), r.randint(1, cap // 4 + 1), r.randint(1, 2 * cap + 8)])
         if r.random() < 0.1:
             need = max(cap + 1, 2 * cap + r.choice([-1, 0, 1]))
+        if r.random() < 0.02:
+            size = 0
         if need * size <= LARGEST_ARRAY:
             lines.append(f"{size} {cap} {need}")
     return lines

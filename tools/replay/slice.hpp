@@ -1,6 +1,6 @@
 // slice.hpp - `steady replay slice`: the capacities that append arrives at and the
 // memory that make occupies, in the format of the Go program that asked the real
-// runtime (tests/golden/README.md, section 10).
+// runtime (docs/guide/replay.md).
 //
 //   chain    capacities when elements are appended one at a time to a nil slice
 //   grid     hashes over the new capacity for many old capacities and ten needs
