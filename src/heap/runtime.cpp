@@ -96,7 +96,8 @@ void adopt_orphans() noexcept {
 namespace {
 
 // In a program that links the heap. The drop-in library registers handlers of its
-// own, before everybody else's.
+// own, before everybody else's. Called with no lock held: libc may allocate for the
+// handler, and a program may have put this heap below its malloc.
 void register_fork_handlers() noexcept {
 #if !defined(STEADY_MALLOC_LIBRARY)
     static constinit std::atomic<bool> registered{false};
@@ -132,7 +133,6 @@ thread_cache* attach_thread() noexcept {
         ++registry.threads;
     }
     current_cache = c;
-    register_fork_handlers();
     pthread_setspecific(exit_key, c);  // may allocate: the cache is already there
     return c;
 }
@@ -180,6 +180,7 @@ bool open_locked() noexcept {
 
 bool open_heap() noexcept {
     if (opened.load(std::memory_order_acquire)) return true;  // pairs with the store below
+    register_fork_handlers();  // before the first lock that a child could inherit locked
     const os::lock_guard guard(init_lock);
     if (opened.load(std::memory_order_relaxed)) return true;
     if (!open_locked()) return false;
