@@ -294,12 +294,14 @@ public:
     template <class Q>
         requires(!std::same_as<std::remove_cvref_t<Q>, iterator> &&
                  !std::same_as<std::remove_cvref_t<Q>, const_iterator>)
-    size_type erase(const Q& key);
+    size_type erase(const Q& key) {
+        return remove(key);
+    }
     /// Deletes the entry an iterator is at. Returns the iterator, one step on.
     iterator erase(iterator at) {
         const iterator here = at;
         ++at;
-        erase(here->first);
+        remove(here->first);
         return at;
     }
     /// Go's clear: no entries, the same array, a new seed. Also walks end.
@@ -378,6 +380,8 @@ private:
     void replace(const spot& s, const Q& key, W&& elem);
     template <class Q>
     V& refer(Q&& key);
+    template <class Q>
+    size_type remove(const Q& key);
     [[nodiscard]] V& elem_of(const spot& s) const noexcept {
         return *static_cast<V*>(core_.elem_at(s.b, s.i));
     }

@@ -254,6 +254,11 @@ private:
     void move(bmap* head, std::size_t index, const move_plan& p, stock& s, cell* track) noexcept;
     void leave_behind(bmap* head) noexcept;
     void advance(std::size_t old_buckets) noexcept;
+    void announce_growth(std::size_t moved, std::size_t pages, std::uint64_t began) const noexcept;
+
+    // verify.hpp
+    std::size_t check_chain(bmap* head, std::size_t index, std::size_t mask) const;
+    void check_moved(std::size_t index, std::size_t before) const;
 
     // walk.hpp
     void next_elsewhere(hiter& it) const;

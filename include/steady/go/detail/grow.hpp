@@ -42,6 +42,7 @@ struct map_core<Layout>::move_plan {
     std::uint8_t* ways = first_ways;  // 0: X, 1: Y
     std::size_t overflows = 0;        // buckets needed beyond the two heads
     unsigned counted = 0;             // how far they advance noverflow
+    std::size_t moved = 0;            // live cells
 
     void make_room(std::size_t count) {
         if (count <= at_hand) return;
@@ -51,9 +52,16 @@ struct map_core<Layout>::move_plan {
     }
 };
 
+/// Nanoseconds of a clock that only goes forward.
+[[nodiscard]] inline std::uint64_t growth_clock() noexcept {
+    return static_cast<std::uint64_t>(
+        std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
 /// Go's hashGrow. The entries move later, bucket by bucket.
 template <class Layout>
 void map_core<Layout>::start_growth() {
+    const std::uint64_t began = growth_hook.armed() ? growth_clock() : 0;
     const bool bigger = over_load_factor(static_cast<std::uint64_t>(h->count) + 1, h->B);
     const unsigned B = h->B + (bigger ? 1u : 0u);
     if (walked()) side->have_spare();
@@ -85,6 +93,8 @@ void map_core<Layout>::start_growth() {
         }
         if (next_overflow != nullptr) h->extra->nextOverflow = next_overflow;
     }
+    // Of the new array only its last spare has been written.
+    if (growth_hook.armed()) announce_growth(0, next_overflow != nullptr ? 1 : 0, began);
 }
 
 /// The part of a write that a growth under way asks for: the old bucket behind the
@@ -103,6 +113,20 @@ template <class Layout>
     return held;
 }
 
+/// Tells core's growth_hook of one step. `pages` is a bound on the system's pages that
+/// were written for the first time.
+template <class Layout>
+[[gnu::cold, gnu::noinline]] void map_core<Layout>::announce_growth(
+    std::size_t moved, std::size_t pages, std::uint64_t began) const noexcept {
+    growth_hook.announce({.container = h,
+                          .kind = "go::map",
+                          .entries_moved = moved,
+                          .pages_touched = pages,
+                          .bytes_before = all_buckets(old_B()) * t.bucket_size(),
+                          .bytes_after = all_buckets(h->B) * t.bucket_size(),
+                          .nanoseconds = growth_clock() - began});
+}
+
 /// Moves the chain of an old bucket, unless it has moved already.
 /// Throws   what the hash throws, std::bad_alloc; then nothing has moved.
 template <class Layout>
@@ -110,6 +134,7 @@ void map_core<Layout>::evacuate(std::size_t index, cell* track) {
     const std::size_t old_buckets = h->old_bucket_count();
     bmap* const head = bucket(h->oldbuckets, index);
     if (!is_evacuated(head)) {
+        const std::uint64_t began = growth_hook.armed() ? growth_clock() : 0;
         move_plan p;
         plan(head, p);
         stock s{t.bucket_size()};
@@ -117,6 +142,12 @@ void map_core<Layout>::evacuate(std::size_t index, cell* track) {
         move(head, index, p, s, track);
         h->noverflow = static_cast<std::uint16_t>(h->noverflow + p.counted);
         leave_behind(head);
+        if constexpr (STEADY_CHECK >= 3) check_moved(index, p.moved);
+        if (growth_hook.armed()) {
+            constexpr std::size_t page = 4096;
+            const std::size_t written = (h->same_size() ? 1 : 2) + p.overflows;
+            announce_growth(p.moved, written * (1 + (t.bucket_size() + page - 2) / page), began);
+        }
     }
     if (index == h->nevacuate) advance(old_buckets);
 }
@@ -152,6 +183,7 @@ inline void map_core<Layout>::plan(bmap* head, move_plan& p) {
             }
             p.tops[n] = top;
             p.ways[n] = static_cast<std::uint8_t>(way);
+            ++p.moved;
             if (filled[way] == cells) {
                 ++p.overflows;
                 p.counted += draw_overflow();

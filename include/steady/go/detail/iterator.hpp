@@ -134,7 +134,7 @@ private:
 
     void stand(void* key, void* elem) noexcept {
         key_ = static_cast<const K*>(key);
-        std::construct_at(&now_, *key_, *static_cast<V*>(elem));
+        ::new (static_cast<void*>(&now_)) entry<K, V>{*key_, *static_cast<V*>(elem)};
     }
     void arrive() noexcept {
         if (it_.key == nullptr) return give_up();
@@ -149,7 +149,7 @@ private:
     void take(const map_iterator<Layout, K, W>& other) noexcept {
         if (other.key_ == nullptr) return;
         key_ = other.key_;
-        std::construct_at(&now_, other.now_.first, other.now_.second);
+        ::new (static_cast<void*>(&now_)) entry<K, V>{other.now_.first, other.now_.second};
         owner_ = other.owner_;
         here_ = other.here_;
         hash_ = other.hash_;

@@ -217,11 +217,9 @@ inline void map<K, V, Hash, Eq>::replace(const spot& s, const Q& key, W&& elem) 
 
 template <class K, class V, class Hash, class Eq>
 template <class Q>
-    requires(!std::same_as<std::remove_cvref_t<Q>, typename map<K, V, Hash, Eq>::iterator> &&
-             !std::same_as<std::remove_cvref_t<Q>, typename map<K, V, Hash, Eq>::const_iterator>)
-inline auto map<K, V, Hash, Eq>::erase(const Q& key) -> size_type {
+inline auto map<K, V, Hash, Eq>::remove(const Q& key) -> size_type {
     if constexpr (!searchable<Q>) {
-        return erase(K(key));
+        return remove(K(key));
     } else {
         if (empty()) return 0;
         const std::uint64_t hash = hash_of(key);
