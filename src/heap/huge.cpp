@@ -161,7 +161,7 @@ void huge_heap::free_locked(huge_block* block) noexcept {
     --live_count_;
     block->is = huge_block::state::cached;
     block->owner = nullptr;
-    block->dirty = os::decommit_clears() ? block->ready : std::max(block->dirty, block->ready);
+    block->dirty = dirty_end_locked(block);
     cache_.insert(block);
     set_size(block, 0);
 }

@@ -103,7 +103,14 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
 
 std::size_t huge_heap::dirty_end(const huge_block* block) const noexcept {
     os::lock_guard hold(mutex_);
-    return os::decommit_clears() ? block->ready : std::max(block->ready, block->dirty);
+    return dirty_end_locked(block);
+}
+
+// What is being decommitted right now counts as well: the system may refuse, and then it
+// is ready again, with all that was in it (HB6).
+std::size_t huge_heap::dirty_end_locked(const huge_block* block) const noexcept {
+    const std::size_t touched = block->ready + (block->releasing ? in_flight_ : 0);
+    return os::decommit_clears() ? touched : std::max(touched, block->dirty);
 }
 
 void huge_heap::shrink(huge_block* block, bytes size) noexcept {

@@ -2,6 +2,8 @@
 // call that walks more than 2 MiB, no page fault for memory that was just freed.
 #include "huge_watch.hpp"
 
+#include "steady/os/detail/syscall.hpp"
+
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -336,6 +338,59 @@ TEST(Huge, GrowingIntoATailWaitsUntilItsDecommitIsOver) {
     os_hook.remove();
     EXPECT_FALSE(scene.grown_too_early);
     expect_sound(scene.heap);
+    scene.heap.free(scene.block);
+    EXPECT_TRUE(scene.heap.close());
+}
+
+// The last 2 MiB of a live block are on their way out, and the system refuses to take them.
+// `meanwhile` runs in the middle of that.
+struct refused_tail {
+    huge_heap heap;
+    huge_block* block = nullptr;
+    void (*meanwhile)(refused_tail&) = nullptr;
+    std::size_t dirty = 0;
+
+    void run() {
+        heap.set_background(true);
+        block = must_allocate(heap, 10_MiB);
+        std::memset(block->base.load(), 7, block->size);
+        heap.shrink(block, 2_MiB);
+        os_hook.install(
+            [](void* context, const os_event& event) {
+                auto& self = *static_cast<refused_tail*>(context);
+                if (event.call == os_call::decommit) self.meanwhile(self);
+            },
+            this);
+        os::detail::fail_nth_call(1);
+        EXPECT_TRUE(heap.scavenge(2_MiB, true)) << "nothing was given back";
+        EXPECT_EQ(os::detail::fail_nth_call(0), 1u);
+        os_hook.remove();
+        expect_sound(heap);
+    }
+};
+
+TEST(Huge, ABlockFreedDuringADecommitThatFailsIsDirtyToItsEnd) {
+    refused_tail scene;
+    scene.meanwhile = [](refused_tail& s) { s.heap.free(s.block); };
+    scene.run();
+    bool zeroed = true;
+    std::size_t dirty = 0;
+    huge_block* const again = scene.heap.allocate(10_MiB, 1, zeroed, nullptr, &dirty).value();
+    ASSERT_EQ(again, scene.block);
+    EXPECT_FALSE(zeroed);
+    for (std::size_t at = dirty; at < again->size; at += 4096)
+        ASSERT_EQ(again->base.load()[at], std::byte{}) << "old data at " << at;
+    scene.heap.free(again);
+    EXPECT_TRUE(scene.heap.close());
+}
+
+TEST(Huge, ABlockThatGrowsIntoATailTheSystemRefusedKnowsThatItIsDirty) {
+    refused_tail scene;
+    scene.meanwhile = [](refused_tail& s) { s.dirty = s.heap.dirty_end(s.block); };
+    scene.run();
+    ASSERT_TRUE(scene.heap.grow(scene.block, 10_MiB));
+    for (std::size_t at = scene.dirty; at < scene.block->size; at += 4096)
+        ASSERT_EQ(scene.block->base.load()[at], std::byte{}) << "old data at " << at;
     scene.heap.free(scene.block);
     EXPECT_TRUE(scene.heap.close());
 }

@@ -23,6 +23,8 @@
 //       in the state Ready.
 //   HB5  Whoever makes [ready, x) Ready again first waits until no decommit of that range
 //       is under way (`releasing`): fresh data is never thrown away.
+//   HB6  Bytes of a cached block at `dirty` and beyond read as zero, or will when the
+//       decommit under way is done; should the system refuse it, they are below `dirty`.
 //
 // Huge pages (STEADY_DEBUG=hugepages=adaptive): from 16 MiB on, the part of a block made
 // of whole 2 MiB pages asks for them. The last, partial one does only when the bytes
@@ -255,6 +257,7 @@ private:
     void publish(huge_block* block, std::size_t from, std::size_t to) noexcept;
     void set_size(huge_block* block, std::size_t size) noexcept;
     void wait_for_release(const huge_block* block, std::size_t size) noexcept;
+    [[nodiscard]] std::size_t dirty_end_locked(const huge_block* block) const noexcept;
 
     // huge_release.cpp
     void become_idle(huge_block* block) noexcept;
