@@ -32,6 +32,7 @@ from scripts import random_script, random_heap_case, random_sample_lines  # noqa
 
 BATCH = 100
 MARK = "echo script "
+FAILED = "[exit code"
 SHRINKING_SECONDS = 30
 TIMEOUT_SECONDS = 600
 
@@ -46,7 +47,7 @@ class Program:
                               timeout=TIMEOUT_SECONDS)
         out = done.stdout.decode(errors="replace")
         if done.returncode != 0:
-            out += f"[exit code {done.returncode}: {done.stderr.decode(errors='replace').strip()}]\n"
+            out += f"{FAILED} {done.returncode}: {done.stderr.decode(errors='replace').strip()}]\n"
         return out
 
 
@@ -65,8 +66,9 @@ def run_both(programs, words, text=""):
 
 
 def differs(programs, lines):
+    """Whether steady differs on a script that Go understands."""
     ours, theirs = run_both(programs, ["map", "-"], "\n".join(lines) + "\n")
-    return ours != theirs
+    return ours != theirs and FAILED not in theirs
 
 
 def halved(line):
@@ -111,11 +113,11 @@ def compare_batch(programs, scripts, keep):
     text = "".join(f"events off\napi generic\n{MARK}{n}\n" + "\n".join(lines) + "\n"
                    for n, lines in enumerate(scripts))
     outputs = run_both(programs, ["map", "-"], text)
-    if outputs[0] == outputs[1] and "[exit code" not in outputs[0]:
+    if outputs[0] == outputs[1] and FAILED not in outputs[0]:
         return True
     for n, lines in enumerate(scripts):
         alone = run_both(programs, ["map", "-"], "\n".join(lines) + "\n")
-        if alone[0] != alone[1] or "[exit code" in alone[0]:
+        if alone[0] != alone[1] or FAILED in alone[0]:
             whole = keep / f"difference-{n}.in"
             whole.write_text("\n".join(lines) + "\n", encoding="utf-8")
             if alone[0] != alone[1]:
@@ -135,7 +137,7 @@ def compare_batch(programs, scripts, keep):
 
 def compare_text(programs, words, text, keep):
     outputs = run_both(programs, words, text)
-    if outputs[0] == outputs[1] and "[exit code" not in outputs[0]:
+    if outputs[0] == outputs[1] and FAILED not in outputs[0]:
         return True
     path = keep / "difference-input.txt"
     path.write_text(text, encoding="utf-8")
