@@ -23,7 +23,7 @@ constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::int64_t small_heap_bound = 96 << 10;
 constexpr std::size_t memory_share = 128;
 constexpr std::int64_t relief_worthwhile = 64 << 10;
-constexpr std::size_t relief_budget = 16;  // magazines: some 2,000 objects, 4 us
+constexpr std::size_t relief_budget = 16;  // magazines: some 2,000 objects; see relieve()
 
 std::int64_t bytes_of(const magazine& m, span_class sclass) noexcept {
     return static_cast<std::int64_t>(m.count) * static_cast<std::int64_t>(class_size[sclass >> 1]);

@@ -46,7 +46,8 @@ public:
     [[nodiscard]] bool has_room() const noexcept;
 
     /// Called before fresh pages are taken from the OS: returns a few magazines to
-    /// their spans. Cost: a load, or some 4 us. Takes `central`.
+    /// their spans. Cost: a load; or for 2,000 objects 4 us when they lie in a row, 20 to
+    /// 60 us (measured; 150 at worst) when each lies in another span. Takes `central`.
     void relieve(heap_core& core) noexcept;
 
     /// Returns magazines nobody needed since the last trim to their spans, at
