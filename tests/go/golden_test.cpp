@@ -83,6 +83,8 @@ struct listing {
     const char* file;
 };
 
+void PrintTo(const listing& wanted, std::ostream* out) { *out << wanted.file; }
+
 class Listing : public testing::TestWithParam<listing> {};
 
 TEST_P(Listing, IsWhatTheRuntimePrinted) {
