@@ -12,7 +12,12 @@
 //   old slot  [0, ready)           -                                twin: empty, to be retired
 //   new slot  -                    prepared, no pages      ------>  block: the same pages
 //                                  ^ os::move, without the lock
+//
+// At every moment at which the lock is free both records are in a list, so that an audit
+// finds every slot. A fork waits for moves under way: its child would have half of each.
 #include "steady/heap/detail/huge.hpp"
+
+#include "steady/os/thread.hpp"
 
 #include <algorithm>
 
@@ -59,7 +64,7 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
     huge_block* twin = nullptr;
     for (;;) {
         mutex_.lock();
-        wait_for_release(block, ~std::size_t{0});
+        wait_for_turn_to_move(block);
         const result<huge_block*> made = make(std::max(need, block->ready), 1);
         if (made) {
             twin = *made;
@@ -70,6 +75,7 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
     }
     leave_idle_list(block);  // nobody may decommit what is moving
     in_transit_.push_back(twin);
+    movers_.fetch_add(1, std::memory_order_relaxed);
     std::byte* const from = block->base.load(std::memory_order_relaxed);
     std::byte* const to = twin->base.load(std::memory_order_relaxed);
     const std::size_t moving = block->ready;
@@ -95,8 +101,12 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
         set_size(block, block->size.load(std::memory_order_relaxed));
     }
     twin->is = huge_block::state::retired;
+    retired_.push_back(twin);
+    movers_.fetch_sub(1, std::memory_order_relaxed);
+    const bool fork_waits = forking_;
     mutex_.unlock();
-    static_cast<void>(retire(twin));  // if the system refuses, scavenge() tries again
+    if (fork_waits) os::futex_wake(movers_, 1);
+    retire_one();  // if the system refuses, scavenge() tries again
     if (!moved) return moved.error();
     return block;
 }
@@ -222,6 +232,17 @@ void huge_heap::wait_for_release(const huge_block* block, std::size_t size) noex
     while (block->releasing && size > block->ready) {
         mutex_.unlock();
         release_.lock();  // whoever decommits holds it
+        release_.unlock();
+        mutex_.lock();
+    }
+}
+
+/// The same for a block that is about to move, which a fork may not see either: whoever
+/// forks holds release_ as well.
+void huge_heap::wait_for_turn_to_move(const huge_block* block) noexcept {
+    while (block->releasing || forking_) {
+        mutex_.unlock();
+        release_.lock();
         release_.unlock();
         mutex_.lock();
     }

@@ -57,6 +57,16 @@ std::size_t huge_heap::release_step(bool force, bool background) noexcept {
     return refused != nullptr && retire(refused) ? os::os_page().count() : 0;
 }
 
+/// Gives the slot back that has waited longest. Takes release_, because in between the
+/// block is in no list: neither an audit nor a fork may look then.
+void huge_heap::retire_one() noexcept {
+    os::lock_guard hold(release_);
+    mutex_.lock();
+    huge_block* const block = retired_.pop_front();
+    mutex_.unlock();
+    if (block != nullptr) static_cast<void>(retire(block));
+}
+
 /// Decommits the last step of the block's idle pages. Enters with the lock held and
 /// leaves without it.
 std::size_t huge_heap::release_end_of(huge_block* block, bool background) noexcept {
@@ -104,7 +114,8 @@ void huge_heap::change_ready(huge_block* block, std::size_t ready) noexcept {
     if (cached && ready != 0) cache_.insert(block);
 }
 
-/// Undoes the mapping of a block without pages and gives its slot back.
+/// Undoes the mapping of a block without pages and gives its slot back. The caller holds
+/// release_.
 ///
 /// Returns    false when the system refuses (no mapping left to split); the block then
 ///            waits in retired_ for a later scavenge().
@@ -182,6 +193,14 @@ result<void> huge_heap::close() noexcept {
 void huge_heap::before_fork() noexcept {
     release_.lock();
     mutex_.lock();
+    forking_ = true;  // nobody begins to move
+    // relaxed; mutex_ orders it. A mover needs nothing but mutex_ to come to its end.
+    while (const std::uint32_t moving = movers_.load(std::memory_order_relaxed)) {
+        mutex_.unlock();
+        os::futex_wait(movers_, moving, os::forever);
+        mutex_.lock();
+    }
+    forking_ = false;  // not before after_fork: both locks are held
 }
 
 void huge_heap::after_fork_in_parent() noexcept {

@@ -483,6 +483,63 @@ TEST(Huge, AnOwnersBlocksGoTogether) {
     EXPECT_TRUE(heap.close());
 }
 
+// The hook speaks from the middle of grow_moving; another thread then looks at the heap.
+struct looked_at_while_moving {
+    huge_heap heap;
+    huge_block* block = nullptr;
+    os_call when = os_call::remap;
+    void (*look)(looked_at_while_moving&) = nullptr;
+    std::thread looker;
+    std::atomic<bool> done{false};
+    bool done_too_early = false;
+    bool sound = false;
+
+    void run() {
+        heap.set_background(true);
+        block = must_allocate(heap, 8_MiB);
+        std::memset(block->base.load(), 7, block->size);
+        os_hook.install(
+            [](void* context, const os_event& event) {
+                auto& self = *static_cast<looked_at_while_moving*>(context);
+                if (event.call != self.when || self.looker.joinable()) return;
+                self.looker = std::thread([&self] {
+                    self.look(self);
+                    self.done = true;
+                });
+                for (int wait = 0; wait < 50 && !self.done; ++wait)
+                    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                self.done_too_early = self.done;
+            },
+            this);
+        EXPECT_TRUE(heap.grow_moving(block, 200_MiB));
+        if (looker.joinable()) looker.join();
+        os_hook.remove();
+        expect_sound(heap);
+        heap.free(block);
+        EXPECT_TRUE(heap.close());
+    }
+};
+
+TEST(Huge, AnAuditWhileTheOldSlotOfAMovedBlockGoesBackFindsItSound) {
+    looked_at_while_moving scene;
+    scene.when = os_call::release;
+    scene.look = [](looked_at_while_moving& s) { s.sound = s.heap.check(nullptr); };
+    scene.run();
+    EXPECT_TRUE(scene.sound);
+}
+
+TEST(Huge, AForkWaitsForABlockThatIsMoving) {
+    looked_at_while_moving scene;
+    scene.look = [](looked_at_while_moving& s) {
+        s.heap.before_fork();
+        s.sound = true;
+        s.heap.after_fork_in_parent();
+    };
+    scene.run();
+    EXPECT_TRUE(scene.sound);
+    EXPECT_FALSE(scene.done_too_early) << "the child would have had half a block";
+}
+
 TEST(Huge, AForkedChildCanUseTheHeap) {
     huge_heap heap;
     huge_block* block = must_allocate(heap, 4_MiB);

@@ -257,6 +257,7 @@ private:
     void publish(huge_block* block, std::size_t from, std::size_t to) noexcept;
     void set_size(huge_block* block, std::size_t size) noexcept;
     void wait_for_release(const huge_block* block, std::size_t size) noexcept;
+    void wait_for_turn_to_move(const huge_block* block) noexcept;
     [[nodiscard]] std::size_t dirty_end_locked(const huge_block* block) const noexcept;
 
     // huge_release.cpp
@@ -267,6 +268,7 @@ private:
     std::size_t release_end_of(huge_block* block, bool background) noexcept;
     void change_ready(huge_block* block, std::size_t ready) noexcept;
     bool retire(huge_block* block) noexcept;
+    void retire_one() noexcept;
     bool release_one() noexcept;
     void relieve() noexcept;
 
@@ -294,8 +296,10 @@ private:
     huge_slots slots_;
     huge_cache cache_;
     huge_list live_, retired_, spare_;
-    huge_list in_transit_;      // in the hands of one thread, without the lock
-    huge_idle_list idle_list_;  // blocks with idle bytes to give back, oldest first
+    huge_list in_transit_;                  // in the hands of one thread, without the lock
+    std::atomic<std::uint32_t> movers_{0};  // changed under mutex_; a fork waits for 0
+    bool forking_ = false;                  // a fork waits for the movers
+    huge_idle_list idle_list_;              // blocks with idle bytes to give back, oldest first
     os::fixed_pool<huge_block> records_;
     std::atomic<bool> background_{false};
     std::atomic<std::uint64_t> released_{0};
