@@ -91,13 +91,13 @@ result<huge_block*> huge_heap::allocate(bytes size, std::size_t alignment, bool&
     if (need < size.count() || !is_power_of_two(alignment)) {
         return error{errc::invalid_argument, 0, "allocating a huge block"};
     }
-    for (;;) {
+    for (unsigned steps = 0;;) {
         mutex_.lock();
         const result<huge_block*> block = allocate_locked(need, alignment, zeroed, owner);
         if (block && dirty != nullptr) *dirty = std::min((*block)->dirty, need);
         mutex_.unlock();
-        // What is idle may be what the system lacks: memory, promises, slots, mappings.
-        if (block || block.error().code == errc::invalid_argument || !release_one()) {
+        if (block || block.error().code == errc::invalid_argument ||
+            !give_back_for(block.error(), need, steps)) {
             relieve();
             return block;
         }

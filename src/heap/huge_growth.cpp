@@ -32,13 +32,16 @@ constexpr std::size_t huge_pages_from = (16_MiB).count();
 
 result<void> huge_heap::grow(huge_block* block, bytes size) noexcept {
     const std::size_t need = whole_os_pages(size);
-    for (;;) {
+    for (unsigned steps = 0;;) {
         mutex_.lock();
         const result<void> grown = need < size.count()
                                        ? error{errc::invalid_argument, 0, "growing a huge block"}
                                        : grow_locked(block, need);
         mutex_.unlock();
-        if (grown || grown.error().code == errc::occupied || !release_one()) return grown;
+        if (grown || grown.error().code == errc::occupied ||
+            !give_back_for(grown.error(), need, steps)) {
+            return grown;
+        }
     }
 }
 
@@ -62,7 +65,7 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
     const std::size_t need =
         std::max(whole_os_pages(size), block->size.load(std::memory_order_relaxed));
     huge_block* twin = nullptr;
-    for (;;) {
+    for (unsigned steps = 0;;) {
         mutex_.lock();
         wait_for_turn_to_move(block);
         const result<huge_block*> made = make(std::max(need, block->ready), 1);
@@ -71,7 +74,7 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
             break;
         }
         mutex_.unlock();
-        if (!release_one()) return made;
+        if (!give_back_for(made.error(), need, steps)) return made;
     }
     leave_idle_list(block);  // nobody may decommit what is moving
     in_transit_.push_back(twin);

@@ -152,6 +152,20 @@ bool huge_heap::release_one() noexcept {
     return release_step(true, false) != 0;
 }
 
+/// After a refusal, counted in `steps`: what is idle may be what the system lacks (memory,
+/// promises, slots), so one step of it goes and the caller tries again. Mappings are not,
+/// and would make a caller wait for all idle memory in vain.
+///
+/// Returns    false when trying again makes no sense.
+bool huge_heap::give_back_for(const error& refused, std::size_t wanted, unsigned& steps) noexcept {
+    constexpr unsigned before_asking = 8;  // asking may take as long as 200 steps
+    if (steps++ == before_asking &&
+        os::explain(refused, bytes{wanted}).code == errc::map_count_limit) {
+        return false;
+    }
+    return release_one();
+}
+
 /// At the end of a caller's operation: a step if too much is idle and nobody else cares.
 /// A background thread may be asleep or paced, so callers help it beyond twice as much:
 /// the bound holds in a program that only lasts a second. A busy release_ means that

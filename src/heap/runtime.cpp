@@ -18,6 +18,7 @@
 #include "steady/heap/detail/span_store.hpp"
 #include "steady/heap/lock_order.hpp"
 #include "steady/os/barrier.hpp"
+#include "steady/os/memory.hpp"
 #include "steady/os/metadata.hpp"
 #include "steady/os/thread.hpp"
 
@@ -140,9 +141,10 @@ thread_cache* attach_thread() noexcept {
 // May be tried again: what was opened before is kept, and the failure is told once.
 bool open_locked() noexcept {
     static constinit bool told = false;
-    const auto fail = [](const error& e) noexcept {
+    const auto fail = [](const error& refused) noexcept {
         if (told) return false;
         told = true;
+        const error e = os::explain(refused, bytes{std::size_t{1} << 20});
         message m("heap");
         m.text("cannot open the heap: ").text(e.action).text(" failed: ").text(describe(e.code));
         m.line(

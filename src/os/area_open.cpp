@@ -198,7 +198,7 @@ result<area> area::reserve(bytes size, bytes alignment, std::uintptr_t hint,
     const bytes length = size + slack;
     if (length < size) return error{errc::invalid_argument, 0, "open: the size overflows"};
     const long mapped = try_map(0, length, 0);
-    if (mapped < 0) return failure(mapped, "mmap to reserve an area", length);
+    if (mapped < 0) return failure(mapped, "mmap to reserve an area");
     return as_area(mapped, length);
 }
 

@@ -7,7 +7,9 @@
 
 #include <sys/resource.h>
 
-namespace steady::os::detail {
+namespace steady::os {
+
+namespace detail {
 
 namespace {
 
@@ -61,19 +63,11 @@ errc explain_no_memory(const limits_seen& seen, bytes wanted) noexcept {
     return errc::out_of_memory;
 }
 
-error failure(long negative_errno, const char* action, bytes wanted) noexcept {
+error failure(long negative_errno, const char* action) noexcept {
     const int number = static_cast<int>(-negative_errno);
     errc code = errc::out_of_memory;
     switch (number) {
-        case ENOMEM: {
-            limits_seen seen = look();
-            code = explain_no_memory(seen, wanted);
-            if (code == errc::out_of_memory) {
-                seen.mappings = count_mappings();  // the dear question comes last
-                code = explain_no_memory(seen, wanted);
-            }
-            break;
-        }
+        case ENOMEM:
         case EAGAIN:  // threads: RLIMIT_NPROC or pids.max; memory: RLIMIT_MEMLOCK with mlockall
             code = errc::out_of_memory;
             break;
@@ -87,4 +81,17 @@ error failure(long negative_errno, const char* action, bytes wanted) noexcept {
     return {code, number, action};
 }
 
-}  // namespace steady::os::detail
+}  // namespace detail
+
+error explain(const error& refused, bytes wanted) noexcept {
+    if (refused.code != errc::out_of_memory || refused.system_errno != ENOMEM) return refused;
+    detail::limits_seen seen = detail::look();
+    errc code = detail::explain_no_memory(seen, wanted);
+    if (code == errc::out_of_memory) {
+        seen.mappings = detail::count_mappings();  // the dear question comes last
+        code = detail::explain_no_memory(seen, wanted);
+    }
+    return {code, refused.system_errno, refused.action};
+}
+
+}  // namespace steady::os

@@ -36,7 +36,7 @@ answer ask_the_system() noexcept {
 result<void> advise(void* start, bytes length, int advice, const char* action) noexcept {
     const long done = sys_madvise(start, length.count(), advice);
     announce(os_call::huge_page_hint, start, length.count(), 0);
-    if (done < 0) return failure(done, action, {});
+    if (done < 0) return failure(done, action);
     return {};
 }
 

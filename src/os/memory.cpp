@@ -66,7 +66,7 @@ result<void> drop_step(std::byte* start, std::size_t length, int advice, bool ba
         done = sys_madvise(start, length, MADV_DONTNEED_LOCKED);
         announce(os_call::decommit, start, length, length, background);
     }
-    if (done < 0) return failure(done, "madvise to give pages back", {});
+    if (done < 0) return failure(done, "madvise to give pages back");
     return {};
 }
 
@@ -115,7 +115,7 @@ result<void> area::prepare_reserved(std::byte* start, bytes length) noexcept {
         // The range may consist of several mappings, and the first ones may have changed.
         sys_mprotect(start, length.count(), PROT_NONE);
         announce(os_call::prepare, start, length.count(), 0);
-        return failure(done, "mprotect to prepare reserved memory", length);
+        return failure(done, "mprotect to prepare reserved memory");
     }
     all_ledgers.reserved.sub(length);
     return {};
@@ -125,7 +125,7 @@ result<void> area::prepare_nominal(std::byte* start, bytes length) noexcept {
     const long mapped = sys_mmap(start, length.count(), read_write,
                                  private_pages | MAP_NORESERVE | MAP_FIXED_NOREPLACE);
     announce(os_call::prepare, start, length.count(), 0);
-    if (mapped < 0) return failure(mapped, "mmap to prepare nominal memory", length);
+    if (mapped < 0) return failure(mapped, "mmap to prepare nominal memory");
     if (mapped != word(start)) {
         // Before 4.17 the kernel takes the address for a hint, and somebody is there.
         // These pages were never ours in any ledger.
@@ -153,13 +153,13 @@ result<void> area::unprepare(bytes offset, bytes length, bytes ready) noexcept {
         done =
             sys_mmap(start, length.count(), PROT_NONE, private_pages | MAP_NORESERVE | MAP_FIXED);
         announce(os_call::release, start, length.count(), 0);
-        if (done < 0) return failure(done, "mmap to take back prepared memory", {});
+        if (done < 0) return failure(done, "mmap to take back prepared memory");
         all_ledgers.reserved.add(length);
         give_name(start, length.count(), name_);  // or it would not merge with its neighbours
     } else {
         done = sys_munmap(start, length.count());
         announce(os_call::release, start, length.count(), 0);
-        if (done < 0) return failure(done, "munmap of nominal memory", {});
+        if (done < 0) return failure(done, "munmap of nominal memory");
     }
     all_ledgers.ready.sub(ready);
     all_ledgers.prepared.sub(length - ready);
@@ -174,7 +174,7 @@ result<void> area::close() noexcept {
         auto* const mapping = reinterpret_cast<std::byte*>(mapping_);
         const long done = sys_munmap(mapping, mapping_size_.count());
         announce(os_call::release, mapping, mapping_size_.count(), 0);
-        if (done < 0) return failure(done, "munmap of a reserved area", {});
+        if (done < 0) return failure(done, "munmap of a reserved area");
         all_ledgers.reserved.sub(mapping_size_);
     } else {
         forget_nominal(base_);
@@ -280,7 +280,7 @@ result<std::byte*> map_plain(bytes size, const char* name) noexcept {
     }
     const long mapped = sys_mmap(nullptr, size.count(), read_write, private_pages);
     announce(os_call::reserve, nullptr, size.count(), 0);
-    if (mapped < 0) return failure(mapped, "mmap of a block for records", size);
+    if (mapped < 0) return failure(mapped, "mmap of a block for records");
     auto* const start = reinterpret_cast<std::byte*>(mapped);
     all_ledgers.ready.add(size);
     all_ledgers.plain.add(size);
@@ -297,7 +297,7 @@ result<void> unmap_plain(void* start, bytes size) noexcept {
     }
     const long done = sys_munmap(start, size.count());
     announce(os_call::release, start, size.count(), 0);
-    if (done < 0) return failure(done, "munmap of a block for records", {});
+    if (done < 0) return failure(done, "munmap of a block for records");
     all_ledgers.plain.sub(size);
     all_ledgers.ready.sub(size);
     return {};

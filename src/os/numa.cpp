@@ -68,7 +68,7 @@ result<void> bind(void* start, bytes length, unsigned node) noexcept {
     // The kernel reads one bit less than it is told.
     const long done = sys_mbind(start, length.count(), MPOL_PREFERRED, &mask, node_limit + 1);
     announce(os_call::bind, start, length.count(), 0);
-    if (done < 0) return failure(done, "mbind of an arena to its node", {});
+    if (done < 0) return failure(done, "mbind of an arena to its node");
     return {};
 }
 

@@ -83,13 +83,13 @@ void* background_thread::run_pthread(void* self) noexcept {
 
 result<void> background_thread::launch() noexcept {
     if (detail::refused()) {
-        return detail::failure(detail::refusal(), "pthread_create of a background thread", {});
+        return detail::failure(detail::refusal(), "pthread_create of a background thread");
     }
     const signals_blocked guard;
     pthread_t id;
     const int refused_with = pthread_create(&id, nullptr, run_pthread, this);
     if (refused_with != 0) {
-        return detail::failure(-refused_with, "pthread_create of a background thread", {});
+        return detail::failure(-refused_with, "pthread_create of a background thread");
     }
     pthread_detach(id);
     return {};
@@ -205,14 +205,14 @@ result<void> background_thread::launch() noexcept {
 #endif
 
     if (detail::refused()) {
-        return detail::failure(detail::refusal(), "clone of a background thread", {});
+        return detail::failure(detail::refusal(), "clone of a background thread");
     }
     const signals_blocked guard;
     constexpr unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
                                     CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |
                                     CLONE_CHILD_CLEARTID;
     const long id = steady_os_clone(flags, stack_top, &alive_, thread_pointer, run, this);
-    if (id < 0) return detail::failure(id, "clone of a background thread", {});
+    if (id < 0) return detail::failure(id, "clone of a background thread");
     return {};
 }
 

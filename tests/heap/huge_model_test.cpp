@@ -256,7 +256,7 @@ TEST(HugeModel, UnderAnAddressSpaceLimitStrangersInTheAreaAreAvoided) {
             model blocks(heap, 3, (100_MiB).count());
             for (int i = 0; i < 500; ++i) blocks.step();
             bool zeroed = false;
-            EXPECT_EQ(heap.allocate(9_GiB, 1, zeroed, nullptr).error().code,
+            EXPECT_EQ(os::explain(heap.allocate(9_GiB, 1, zeroed, nullptr).error(), 9_GiB).code,
                       errc::address_space_limit);
             blocks.free_everything();
             heap.free(first);

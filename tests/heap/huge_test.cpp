@@ -3,8 +3,10 @@
 #include "huge_watch.hpp"
 
 #include "steady/os/detail/syscall.hpp"
+#include "steady/os/limits.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -466,6 +468,38 @@ TEST(Huge, BlocksLeaveMappingsToTheProgram) {
     expect_sound(heap);
     for (huge_block* block : {a, c, d}) heap.free(block);
     EXPECT_TRUE(heap.close());
+}
+
+// One mapping more or less decides; idle memory does not, however much there is.
+TEST(Huge, AtTheLimitOfMappingsNobodyWaitsUntilAllIdleMemoryIsGivenBack) {
+    if (under_sanitizer) GTEST_SKIP() << "sanitizers need mappings of their own";
+    const std::uint64_t limit = os::read_max_map_count();
+    if (limit > 300'000) GTEST_SKIP() << "vm.max_map_count is " << limit << ": too many to reach";
+    const pid_t child = fork();
+    if (child == 0) {
+        huge_heap heap;
+        heap.set_background(true);
+        huge_block* block = must_allocate(heap, 200_MiB);
+        huge_block* small = must_allocate(heap, 4_MiB);
+        std::memset(block->base.load(), 1, block->size);
+        heap.shrink(block, 2_MiB);
+        const std::size_t page = os::os_page().count();
+        auto* many =
+            static_cast<std::byte*>(mmap(nullptr, 2 * limit * page, PROT_NONE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        for (std::size_t i = 0; mprotect(many + 2 * i * page, page, PROT_READ) == 0;) ++i;
+        os_watch seen;
+        bool zeroed = false;
+        EXPECT_FALSE(heap.allocate(500_MiB, 1, zeroed, nullptr));
+        EXPECT_LE(seen.decommits, 9u) << "eight in vain, and one as after every call";
+        EXPECT_FALSE(heap.grow_moving(small, 500_MiB));
+        EXPECT_LE(seen.decommits, 17u);
+        EXPECT_GE(heap.counters().idle, 150_MiB);
+        _exit(::testing::Test::HasFailure() ? 1 : 0);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0) << "the child's own report stands above";
 }
 
 TEST(Huge, AnOwnersBlocksGoTogether) {

@@ -38,6 +38,7 @@ public:
 
     std::size_t calls = 0;
     std::size_t moves = 0;
+    std::size_t decommits = 0;
     std::size_t most_touched = 0;
 
 private:
@@ -45,6 +46,7 @@ private:
         auto& seen = *static_cast<os_watch*>(self);
         ++seen.calls;
         seen.moves += event.call == os_call::remap;
+        seen.decommits += event.call == os_call::decommit;
         seen.most_touched = std::max(seen.most_touched, event.touched.count());
     }
 };

@@ -2,6 +2,7 @@
 #include "steady/os/detail/failure.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "steady/os/detail/syscall.hpp"
 #include "steady/os/memory.hpp"
@@ -31,7 +32,7 @@ TEST(explain_no_memory, names_the_limit_that_the_request_would_cross) {
 }
 
 TEST(failure, each_errno_becomes_something_a_caller_can_act_on) {
-    const auto code = [](int number) { return os::detail::failure(-number, "x", {}).code; };
+    const auto code = [](int number) { return os::detail::failure(-number, "x").code; };
     EXPECT_EQ(code(ENOMEM), errc::out_of_memory);
     EXPECT_EQ(code(EAGAIN), errc::out_of_memory);
     EXPECT_EQ(code(EEXIST), errc::occupied);
@@ -39,9 +40,25 @@ TEST(failure, each_errno_becomes_something_a_caller_can_act_on) {
     EXPECT_EQ(code(EACCES), errc::not_permitted);
     EXPECT_EQ(code(ENOSYS), errc::unsupported);
     EXPECT_EQ(code(EINVAL), errc::invalid_argument);
-    const error e = os::detail::failure(-EPERM, "mbind of an arena", {});
+    const error e = os::detail::failure(-EPERM, "mbind of an arena");
     EXPECT_EQ(e.system_errno, EPERM);
     EXPECT_STREQ(e.action, "mbind of an arena");
+}
+
+// RLIMIT_AS lies below what the process has: whoever looks finds it, so failure() has not.
+TEST(failure, does_not_look_for_the_limit_and_explain_does) {
+    rlimit before{};
+    getrlimit(RLIMIT_AS, &before);
+    const rlimit tight{4096, before.rlim_max};
+    setrlimit(RLIMIT_AS, &tight);
+    const error e = os::detail::failure(-ENOMEM, "x");
+    const error told = os::explain(e, 4_KiB);
+    setrlimit(RLIMIT_AS, &before);
+    EXPECT_EQ(e.code, errc::out_of_memory);
+    EXPECT_EQ(told.code, errc::address_space_limit);
+    EXPECT_EQ(told.system_errno, ENOMEM);
+    EXPECT_STREQ(told.action, "x");
+    EXPECT_EQ(os::explain({errc::occupied, EEXIST, "x"}, 4_KiB).code, errc::occupied);
 }
 
 TEST(seam, fails_exactly_the_calls_that_were_planned) {

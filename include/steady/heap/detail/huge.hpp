@@ -115,7 +115,7 @@ public:
     /// Returns    map_count_limit when blocks have taken their share of mappings,
     ///            address_space_limit when no slot is left: smaller memory may do better.
     /// Cost       constant; no page is touched. On failure idle blocks are given back, in
-    ///            steps of 2 MiB, before the error is.
+    ///            steps of 2 MiB, before the error is; at the limit of mappings 8 steps.
     /// Threads    any, as for everything here; one at a time per block.
     result<huge_block*> allocate(bytes size, std::size_t alignment, bool& zeroed, void* owner,
                                  std::size_t* dirty = nullptr) noexcept;
@@ -270,6 +270,7 @@ private:
     bool retire(huge_block* block) noexcept;
     void retire_one() noexcept;
     bool release_one() noexcept;
+    bool give_back_for(const error& refused, std::size_t wanted, unsigned& steps) noexcept;
     void relieve() noexcept;
 
     // huge_check.cpp

@@ -1,7 +1,10 @@
-// failure.hpp - turns -errno into an error that tells the reader which limit was hit.
+// failure.hpp - turns -errno into an error, and an ENOMEM, for whoever asks, into the name
+// of the limit that was hit (os::explain).
 //
 // Linux says ENOMEM for four different things. What the caller can do differs, so the
-// difference is worth a look into /proc, but only after something has failed:
+// difference is worth a look into /proc. But that look may take tens of milliseconds, and
+// a call is refused under locks, in loops and where somebody has a second way to go: so
+// it is not taken where the call fails, only where an error is told or acted upon.
 //
 //   RLIMIT_AS or RLIMIT_DATA is finite, and what exists + what was
 //   wanted is above it                                                address_space_limit
@@ -20,10 +23,8 @@ namespace steady::os::detail {
 /// The error behind a negative result of a system call.
 ///
 /// action     static text: what was attempted.
-/// wanted     address space the call would have added.
-/// Cost       for ENOMEM the reading of a few /proc files, up to tens of milliseconds when
-///            the process has 65,000 mappings; otherwise none.
-[[gnu::cold]] error failure(long negative_errno, const char* action, bytes wanted) noexcept;
+/// Cost       none: no file is read (see os::explain).
+[[gnu::cold]] error failure(long negative_errno, const char* action) noexcept;
 
 /// Which of the three an ENOMEM was; the facts are passed in, so that tests can make them up.
 struct limits_seen {
