@@ -59,7 +59,8 @@ void map_core<Layout>::check() const {
         for (std::size_t i = 0; i < h->bucket_count(); ++i) {
             bmap* const head = bucket(h->buckets, i);
             // G1: a bucket whose old one has not moved is untouched.
-            if (h->growing() && !is_evacuated(bucket(h->oldbuckets, i & (h->old_bucket_count() - 1))))
+            if (h->growing() &&
+                !is_evacuated(bucket(h->oldbuckets, i & (h->old_bucket_count() - 1))))
                 STEADY_ASSERT(0, head->tophash[0] == empty_rest && overflow(head) == nullptr,
                               "G1 all or none: a bucket is in use before its old one moved");
             found += check_chain(head, i, h->bucket_mask());
@@ -74,10 +75,12 @@ void map_core<Layout>::check() const {
                 ++moved;
                 continue;
             }
-            STEADY_ASSERT(0, i >= h->nevacuate, "V4 frontier: a bucket below nevacuate has not moved");
+            STEADY_ASSERT(0, i >= h->nevacuate,
+                          "V4 frontier: a bucket below nevacuate has not moved");
             found += check_chain(head, i, old_buckets - 1);
         }
-        STEADY_ASSERT(0, moved < old_buckets, "V4 frontier: all have moved, and the growth goes on");
+        STEADY_ASSERT(0, moved < old_buckets,
+                      "V4 frontier: all have moved, and the growth goes on");
     }
     STEADY_ASSERT(0, found == static_cast<std::size_t>(h->count),
                   "V1 count: the live cells are not as many as count says");
