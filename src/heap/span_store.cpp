@@ -110,13 +110,13 @@ result<void> span_store::cover_tables(unsigned node) noexcept {
     constexpr std::size_t entry = sizeof(span*);
     const bool more_classes = size(1) != bytes{};  // an arena has 8 KiB of them
     if (node_count_ == 1) {
-        if (more_classes) {
-            if (const auto done = classes_.prepare(from(1), size(1)); !done) return done;
+        // What one table was prepared ahead of the other stays so, for the next attempt:
+        // undoing it may fail as well.
+        const bytes have = classes_.prepared(), need = from(1) + size(1);
+        if (need > have) {
+            if (const auto done = classes_.prepare(have, need - have); !done) return done;
         }
-        if (const auto done = spans_.prepare(from(entry), size(entry)); !done) {
-            if (more_classes) static_cast<void>(classes_.unprepare(from(1), size(1), bytes{}));
-            return done;
-        }
+        if (const auto done = spans_.prepare(from(entry), size(entry)); !done) return done;
     }
     if (more_classes) os::use(classes_.base() + from(1).count(), size(1));
     os::use(spans_.base() + from(entry).count(), size(entry));
