@@ -112,7 +112,7 @@ public:
         static_assert(detail::is_plain<element> || std::movable<element>,
                       "steady::slice<T> moves elements while growing and overwrites them in shared "
                       "arrays; give T a move constructor and a move assignment");
-        detail::release(data_, view_bytes());
+        detail::release(data_, [this] { return view_bytes(); });
     }
     void swap(slice& other) noexcept {
         std::swap(data_, other.data_);

@@ -58,8 +58,8 @@ static_assert(sizeof(share_counter) == 4, "a locked add of 4 bytes");
 /// As share_count, for addresses outside the page heap: huge blocks, foreign memory.
 [[nodiscard]] share_counter* huge_share_count(const void* p) noexcept;
 
-/// The counter of the object that covers `p`; nullptr when `p` is foreign or lies in a
-/// span of which nothing is shared.
+/// The counter of the object that covers `p`; nullptr when `p` is null or foreign or lies
+/// in a span of which nothing is shared.
 /// Cost     two dependent loads and a multiplication; a call for huge and foreign ones.
 /// Threads  any, while the object (or another of its span) is alive.
 [[nodiscard]] inline share_counter* share_count(const void* p) noexcept {
@@ -68,7 +68,7 @@ static_assert(sizeof(share_counter) == 4, "a locked add of 4 bytes");
     const auto at = reinterpret_cast<std::uintptr_t>(p);
     const std::size_t page = heap_map.page_of(at);
     if (page >= ready) [[unlikely]]
-        return huge_share_count(p);
+        return p == nullptr ? nullptr : huge_share_count(p);
     const span* s = heap_map.span_of_page[page].load(std::memory_order_relaxed);
     if (s == nullptr) [[unlikely]]
         return nullptr;
@@ -107,4 +107,3 @@ struct grown_block {
                                          bool& zeroed) noexcept;
 
 }  // namespace steady::detail
-

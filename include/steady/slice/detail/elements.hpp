@@ -43,7 +43,7 @@ struct built_array {
 };
 
 [[nodiscard]] inline built_array find_built(const void* p) noexcept {
-    const share_counter* count = p == nullptr ? nullptr : share_count(p);
+    const share_counter* count = share_count(p);
     if (count == nullptr || count->load(std::memory_order_relaxed) == 0) return {};
     object_extra* extra = extra_of(p, false);
     if (extra == nullptr || extra->destroy == nullptr) return {};
@@ -60,13 +60,13 @@ public:
               new_array(bytes, {sizeof(T), alignof(T), holds_no_pointers<T>}, bytes))) {
         extra_ = extra_of(base_, true);
         if (extra_ == nullptr) {
-            release(base_, 0);
+            release(base_);
             throw std::bad_alloc();
         }
         *extra_ = {0, &destroy_built<T>};
     }
     ~fresh_array() {
-        if (base_ != nullptr) release(base_, 0);
+        if (base_ != nullptr) release(base_);
     }
     fresh_array(const fresh_array&) = delete;
     fresh_array& operator=(const fresh_array&) = delete;
@@ -150,8 +150,10 @@ void grow_elements(raw_slice& s, const growth::room& room) {
     const bool relocates =
         is_trivially_relocatable<T> && old.base == s.data && old.extra != nullptr;
     if (relocates && before >= grows_in_place_from) {
+        share_counter* const counter = share_count(s.data);
         if (const grown_block grown = grow_without_copy(s.data, room.bytes);
             grown.base != nullptr) {
+            forget_recent(counter);  // AR5
             s.data = static_cast<std::byte*>(grown.base);
             s.cap = room.cap;
             if (listened) announce_growth(&s, 0, before, room.bytes, start);
@@ -173,7 +175,7 @@ void grow_elements(raw_slice& s, const growth::room& room) {
     } else if (count != 0) {
         throw_shared_move_only();
     }
-    release(s.data, before);
+    release(s.data, [before] { return before; });
     s.data = reinterpret_cast<std::byte*>(fresh.keep());
     s.cap = room.cap;
     if (listened) announce_growth(&s, count, before, room.bytes, start);
