@@ -103,9 +103,17 @@ def shrink(programs, lines):
     return lines
 
 
+def excerpt(line, at):
+    """The part of a long line around what differs."""
+    start = max(0, at - 150)
+    return ("..." if start else "") + line[start:at + 150] + ("..." if len(line) > at + 150 else "")
+
+
 def report(kind, where, ours, theirs):
     n, x, y = first_difference(ours, theirs)
-    print(f"DIFFERENCE in {kind}: {where}\n  line {n}\n  steady  {x[:400]}\n  Go      {y[:400]}")
+    at = next((i for i, (a, b) in enumerate(zip(x, y)) if a != b), min(len(x), len(y)))
+    print(f"DIFFERENCE in {kind}: {where}\n  line {n}, column {at + 1}\n  steady  {excerpt(x, at)}\n"
+          f"  Go      {excerpt(y, at)}")
 
 
 def compare_batch(programs, scripts, keep):

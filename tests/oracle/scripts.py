@@ -53,6 +53,9 @@ class Scribe:
     def __init__(self, r):
         self.r = r
         self.key, self.elem = random_type(r), random_type(r)
+        self.api = r.choice(["generic", "reflect", "fast"]) if r.random() < 0.2 else None
+        if self.api and r.random() < 0.6:  # where the entry points differ
+            self.key, self.elem = "str", r.choice([self.elem, "b127", "b128", "b129"])
         self.hash = random_hash(r, self.key)
         # Long chains make every operation as long: keep colliding maps small.
         self.most = {"zero": 150, "weak": 1500}.get(self.hash, r.choice([60, 500, 4000, 20000]))
@@ -159,8 +162,8 @@ class Scribe:
 
     def write(self):
         r = self.r
-        if r.random() < 0.15:
-            self.lines.append(f"api {r.choice(['generic', 'reflect', 'fast'])}")
+        if self.api:
+            self.lines.append(f"api {self.api}")
         self.lines.append(f"type {self.key}:{self.elem} {self.hash}")
         if r.random() < 0.7:
             self.lines.append(f"rand {self.state()}")
@@ -173,8 +176,24 @@ class Scribe:
         return self.lines
 
 
+def backwards(r):
+    """A growth whose old buckets are written from the last one down.
+
+    They meet the mark that rises from the first one, and from there on the mark has
+    thousands of buckets to pass that have moved already, 1024 in one step.
+    """
+    b = r.choice([12, 12, 13])
+    first = 13 * 2 ** (b - 1) - r.randint(0, 3)
+    lines = [f"type {r.choice(['u32', 'u64'])}:{r.choice(['u8', 'void', 'str'])} id", "make", "events on",
+             f"setr 0 {first}", f"sets {first} 1 {r.randint(1, 6)}"]
+    for _ in range(r.randint(3, 8)):
+        start = r.choice([2**b - 1, 2**b - 1, r.randrange(2**b)])
+        lines += [f"{r.choice(['sets', 'dels'])} {start} {2**64 - 1} {r.randint(1, 2 ** (b - 1))}", "hash"]
+    return [*lines, "stats", "trace"]
+
+
 def random_script(r):
-    return Scribe(r).write()
+    return backwards(r) if r.random() < 0.01 else Scribe(r).write()
 
 
 LARGEST_ARRAY = 64 << 20
