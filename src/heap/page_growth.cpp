@@ -25,7 +25,7 @@
 namespace steady::detail {
 
 result<void> page_heap::open(os::area& memory, bytes offset, pages capacity, os::area& tables,
-                             bytes tables_offset) noexcept {
+                             bytes tables_offset, bytes os_page) noexcept {
     std::byte* const base = memory.base() + offset.count();
     const std::size_t chunks = capacity.count() / chunk_pages;
     if (reinterpret_cast<std::uintptr_t>(base) % (std::size_t{unit_pages} << page_shift) != 0) {
@@ -42,7 +42,7 @@ result<void> page_heap::open(os::area& memory, bytes offset, pages capacity, os:
     base_ = base;
     tables_ = page_tables{tables.base() + tables_offset.count()};
     capacity_ = static_cast<unsigned>(chunks);
-    if (os::os_page() > page_size) grain_ = static_cast<unsigned>(os::os_page() / page_size);
+    if (os_page > page_size) grain_ = static_cast<unsigned>(os_page / page_size);
     return {};
 }
 

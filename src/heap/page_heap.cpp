@@ -143,11 +143,29 @@ unsigned page_heap::take_in(unsigned chunk, unsigned at, unsigned n) noexcept {
         bits.free.word[w] &= ~mask;
         absent |= mask & ~bits.resident.word[w];
     });
-    return absent == 0 ? 0 : make_resident(chunk, at, n);
+    if (absent == 0) return 0;
+    return grain_ == 1 ? make_resident(chunk, at, n) : make_grains_resident(chunk, at, n);
 }
 
-// Returns how many of these pages were not resident. os hears of them in exactly
-// the runs they form (G4).
+// The same for pages that are parts of OS pages. The rest of a grain comes with them and
+// is dirty: free, and resident.
+unsigned page_heap::make_grains_resident(unsigned chunk, unsigned at, unsigned n) noexcept {
+    const page_bits& resident = tables_.chunk(chunk).resident;
+    unsigned absent = 0;
+    page_bits::for_each_word(at, n, [&](unsigned w, std::uint64_t mask) {
+        absent += static_cast<unsigned>(std::popcount(mask & ~resident.word[w]));
+    });
+    const unsigned first = at & ~(grain_ - 1), end = (at + n + grain_ - 1) & ~(grain_ - 1);
+    const unsigned fresh = make_resident(chunk, first, end - first);
+    if (fresh != absent) {
+        dirty_ += fresh - absent;
+        marks_.set(tables_, mark::loose, chunk);  // G5; no unit around them is free
+    }
+    return absent;
+}
+
+// Returns how many of these pages, whole grains, were not resident. os hears of them in
+// exactly the runs they form (G4).
 unsigned page_heap::make_resident(unsigned chunk, unsigned at, unsigned n) noexcept {
     page_bits& resident = tables_.chunk(chunk).resident;
     unsigned fresh = 0;

@@ -28,12 +28,12 @@ using detail::unit_pages;
 /// A page heap over an area of its own. The destructor gives everything back.
 class slice {
 public:
-    explicit slice(pages capacity)
+    explicit slice(pages capacity, bytes os_page = os::os_page())
         : capacity_{capacity}, ready_before_{os::ledgers().ready.value()} {
         memory = os::area::open(to_bytes(capacity), 4_MiB, 0, false, bytes{}).value();
         tables =
             os::area::open(page_heap::tables_size(capacity), 64_KiB, 0, false, bytes{}).value();
-        heap.open(memory, bytes{}, capacity, tables, bytes{}).value();
+        heap.open(memory, bytes{}, capacity, tables, bytes{}, os_page).value();
     }
     ~slice() {
         drop(memory, to_bytes(heap.in_use() + heap.free_resident()));

@@ -5,6 +5,8 @@
 //         chunk: 512 pages, 4 MiB, the piece by which the slice grows.
 //         unit: 256 pages, 2 MiB, aligned: one huge page of the kernel.
 //         resident: its memory is there (os state Ready); dirty: free and resident.
+//         grain: pages of an OS page, where that is the larger (AArch64: up to 8). All
+//         of a grain is resident or nothing, because first touch brings all of it.
 //         open chunk: the one whose summaries may lag behind its bits.
 //
 //                   grow               allocate, extend
@@ -37,6 +39,7 @@
 //       falls with n, and hint(16) also serves longer runs.
 //   G4  The bytes of in use + dirty pages are in the os ledger `ready`. Between
 //       the decommit of a candidate and finish_scavenge() they have left it.
+//       os hears of whole grains only.
 //   G5  A chunk with dirty pages is marked loose or scrap; one with a free unit
 //       that has dirty pages is marked whole.
 //
@@ -74,11 +77,12 @@ public:
     /// Takes charge of [offset, offset + capacity) of `memory`, and of the part of
     /// `tables` that starts at tables_offset. Prepares nothing yet.
     ///
+    /// os_page    the OS page; tests make one up.
     /// Returns    invalid_argument unless the slice starts at a multiple of 2 MiB and
     ///            is a whole number of chunks, at most 1 TiB.
     /// Threads    before any other call. Both areas must outlive the page heap.
     result<void> open(os::area& memory, bytes offset, pages capacity, os::area& tables,
-                      bytes tables_offset) noexcept;
+                      bytes tables_offset, bytes os_page = os::os_page()) noexcept;
 
     /// The address space to set aside for the tables: a multiple of 64 KiB.
     [[nodiscard]] static bytes tables_size(pages capacity) noexcept;
@@ -165,6 +169,7 @@ private:
     bool claim(page_index first, unsigned n) noexcept;
     unsigned take_in(unsigned chunk, unsigned at, unsigned n) noexcept;
     unsigned make_resident(unsigned chunk, unsigned at, unsigned n) noexcept;
+    unsigned make_grains_resident(unsigned chunk, unsigned at, unsigned n) noexcept;
     void put_back(page_index first, unsigned n, bool released) noexcept;
     void put_in(unsigned chunk, unsigned at, unsigned n, bool released) noexcept;
     void open_chunk(unsigned chunk) noexcept;
