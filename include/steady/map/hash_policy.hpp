@@ -28,6 +28,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include <sys/auxv.h>
 
@@ -49,6 +50,16 @@ template <class Hash, class Key>
 concept seeded_hash = requires(const Hash& hash, const Key& key, std::uint64_t seed) {
     { hash(key, seed) } -> std::convertible_to<std::uint64_t>;
 };
+
+/// Hash does not throw for such keys.
+template <class Hash, class Key>
+inline constexpr bool quiet_hash = [] {
+    if constexpr (seeded_hash<Hash, Key>) {
+        return noexcept(std::declval<const Hash&>()(std::declval<const Key&>(), std::uint64_t{}));
+    } else {
+        return noexcept(std::declval<const Hash&>()(std::declval<const Key&>()));
+    }
+}();
 
 template <class Hash>
 concept avalanching_hash = requires {

@@ -13,7 +13,7 @@ struct map_options {
     static constexpr unsigned partial_expansions = 2;
 
     /// Entries per 1000 slots of the fullest families, at which the next one is split.
-    static constexpr unsigned fullest_load = 940;
+    static constexpr unsigned fullest_load = 930;
 
     /// Bytes above which an entry is stored out of line: a group of 15 such entries
     /// would fill a page, and a split would copy too much.

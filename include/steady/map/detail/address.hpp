@@ -35,8 +35,9 @@
 // Invariants (tests/map/address_test.cpp)
 //   A1  Every position of a stage is used by 128/g of the 128 indices, up to one.
 //   A2  Stage 2K of one level and stage K of the next are the same placement.
-//   A3  At stage K half of the entries of 2K are where they will be; the passes between
-//       move at most a twelfth of the entries more than they must.
+//   A3  At stage K half of the entries of 2K are where they will be, and a pass moves few
+//       entries that need not move.
+//   A4  A split moves entries to higher positions only, a merge to lower ones.
 //
 // Source  Litwin, "Linear hashing", VLDB 1980; Larson, "Linear hashing with partial
 //         expansions", VLDB 1980.
@@ -78,37 +79,37 @@ constexpr unsigned at_end(unsigned x) noexcept {
     return new_bit + 2 * at_start(x >> 1);
 }
 
-/// One pass from `row` (stage g): 256/(g+1) indices go to position g, an equal share
-/// from each position; first those whose home at the end is there, then those that must
-/// leave their position later anyway.
+/// One pass from `row` (stage g) to g + 1 equal shares. Each position gives its excess:
+/// first who is at home in the new cluster, then who may wait there for a cluster yet to
+/// come, then who is at home in another one that exists; always upwards (A4).
 constexpr position_row next_row(const position_row& row, unsigned g, bool towards_start) noexcept {
-    const auto target = [&](unsigned x) { return towards_start ? at_start(x) : at_end(x); };
+    const unsigned last = towards_start ? partial_expansions : most_positions;
+    const auto home = [&](unsigned x) { return towards_start ? at_start(x) : at_end(x); };
     position_row next = row;
+    if (g + 1 == last) {
+        for (unsigned x = 0; x < position_indices; ++x) {
+            next[x] = static_cast<std::uint8_t>(home(x));
+        }
+        return next;
+    }
+    unsigned count[most_positions] = {};
+    for (const unsigned p : row) ++count[p];
     for (unsigned from = 0; from < g; ++from) {
-        // What the new position takes from this one, spread so that the sum is exact.
-        unsigned have = 0;
-        for (const unsigned p : row) have += p == from;
         const unsigned keep =
             position_indices * (from + 1) / (g + 1) - position_indices * from / (g + 1);
-        unsigned quota = have > keep ? have - keep : 0;
-        for (int eager = 0; eager < 3; ++eager) {
-            for (unsigned i = 0; i < position_indices && quota != 0; ++i) {
+        for (unsigned eager = 0; eager < 3; ++eager) {
+            for (unsigned i = 0; i < position_indices && count[from] > keep; ++i) {
                 // An odd factor: visits all, in no pattern of bits.
                 const unsigned x = (i * 89) & (position_indices - 1);
                 if (row[x] != from || next[x] != from) continue;
-                const bool wanted =
-                    eager == 0 ? target(x) == g : (eager == 1 ? target(x) > g : target(x) != from);
-                if (!wanted) continue;
-                next[x] = static_cast<std::uint8_t>(g);
-                --quota;
+                if (eager == 0 ? home(x) != g : eager == 1 ? home(x) <= g : home(x) <= from) {
+                    continue;
+                }
+                next[x] = static_cast<std::uint8_t>(eager < 2 ? g : home(x));
+                ++count[next[x]];
+                --count[from];
             }
         }
-    }
-    // Who is parked elsewhere and belongs to the new position comes too, and at the end
-    // of a doubling everybody is at home.
-    for (unsigned x = 0; x < position_indices; ++x) {
-        const bool last = g + 1 == (towards_start ? partial_expansions : most_positions);
-        if (last) next[x] = static_cast<std::uint8_t>(target(x));
     }
     return next;
 }

@@ -24,6 +24,7 @@
 #include "steady/map/detail/growth.hpp"
 #include "steady/map/detail/table.hpp"
 #include "steady/map/detail/walk.hpp"
+#include "steady/map/detail/walker.hpp"
 
 namespace steady {
 
@@ -166,7 +167,7 @@ public:
     using const_reference = const value_type&;
     using pointer = typename std::allocator_traits<Alloc>::pointer;
     using const_pointer = typename std::allocator_traits<Alloc>::const_pointer;
-    using table_type = table<typename slot_choice<Element, Stable>::type, Hash, Equal, Alloc>;
+    using table_type = table<typename slot_choice<Element, Hash, Stable>::type, Hash, Equal, Alloc>;
     using iterator = table_iterator<table_type, false>;
     using const_iterator = table_iterator<table_type, true>;
     using node_type = extracted_entry<table_type>;
@@ -508,6 +509,15 @@ public:
         return table_.scan(static_cast<std::uint64_t>(from), entries, [&](const position_type& at) {
             visit(const_iterator{&table_, at}.operator*());
         });
+    }
+
+    /// A walk during which entries may be inserted and erased: see detail/walker.hpp.
+    [[nodiscard]] auto walk() noexcept {
+        using value = std::conditional_t<Element::is_map, value_type, const value_type>;
+        return table_walker<table_type, value>(table_);
+    }
+    [[nodiscard]] auto walk() const noexcept {
+        return table_walker<table_type, const value_type>(table_);
     }
 
     // ---- Telling.

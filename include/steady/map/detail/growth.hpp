@@ -75,8 +75,8 @@ void STEADY_TABLE_TYPE::set_limits() noexcept {
         shrink_at_ = 0;
     } else {
         // Begins late and then goes on: a map that loses a little keeps its room.
-        if (size_ >= grow_at_ / 5 * 4) large.shrinking = false;
-        shrink_at_ = large.shrinking ? grow_at_ / 5 * 4 : grow_at_ / 4;
+        if (size_ >= grow_at_ / 10 * 9) large.shrinking = false;
+        shrink_at_ = large.shrinking ? grow_at_ / 10 * 9 : grow_at_ / 8;
     }
 }
 
@@ -532,7 +532,7 @@ void STEADY_TABLE_TYPE::tidy_after_erase(position_type at) noexcept {
 
 STEADY_TABLE
 void STEADY_TABLE_TYPE::shrink_a_little() noexcept {
-    constexpr std::uint32_t erasures_per_merge = 32;
+    constexpr std::uint32_t erasures_per_merge = 16;
     if (large_ != nullptr) {
         large_->shrinking = true;
         if (++large_->erasures % erasures_per_merge != 0) {

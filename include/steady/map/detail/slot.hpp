@@ -4,8 +4,9 @@
 //   inline           | entry |            small entries that move without throwing
 //   node             | * ---> entry       large ones, those whose move may throw, and
 //                                         every entry of a stable_map
-//   ... with hash    | entry | hash |     keys that are not plain bytes (strings):
-//                                         growing must not read them again
+//   ... with hash    | entry | hash |     keys that are not plain bytes (strings), and those
+//                                         whose Hash is not noexcept: growing must not
+//                                         hash them again
 //
 // So an entry moves between slots without throwing, always: what could throw stays where
 // it is, and only its pointer moves. That is why a split needs no way back.
@@ -23,6 +24,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "steady/map/hash_policy.hpp"
 #include "steady/map/options.hpp"
 
 namespace steady {
@@ -160,15 +162,17 @@ template <class Element>
 inline constexpr bool moves_quietly =
     std::is_nothrow_move_constructible_v<typename Element::movable_type>;
 
-/// Hashing such a key again reads nothing but the slot, and little of it.
-template <class Key>
-inline constexpr bool cheap_to_hash = std::is_trivially_copyable_v<Key> && sizeof(Key) <= 16;
+/// Hashing such a key again reads nothing but the slot, and little of it, and cannot throw:
+/// a split must not.
+template <class Key, class Hash>
+inline constexpr bool cheap_to_hash = std::is_trivially_copyable_v<Key> &&
+                                      sizeof(Key) <= 16 && quiet_hash<Hash, Key>;
 
-template <class Element, bool Stable>
+template <class Element, class Hash, bool Stable>
 struct slot_choice {
     using value_type = typename Element::value_type;
     using hash_part =
-        std::conditional_t<cheap_to_hash<typename Element::key_type>, no_hash, kept_hash>;
+        std::conditional_t<cheap_to_hash<typename Element::key_type, Hash>, no_hash, kept_hash>;
     static constexpr bool out_of_line =
         Stable || !moves_quietly<Element> || sizeof(value_type) > map_options::largest_inline_entry;
     // A node is a cache miss away, so its slot keeps the hash whatever the key.

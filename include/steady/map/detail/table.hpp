@@ -224,8 +224,8 @@ public:
     template <class Q>
     [[nodiscard, gnu::always_inline]] position_type find_from(const Q& key, std::uint64_t hash,
                                                               const home_place& at) const {
-        __builtin_prefetch(at.slots + preferred_slot(hash));
-        const position_type found = find_in_group(key, hash, at.group, at.slots, at.last - at.home);
+        const position_type found =
+            find_in_group<true>(key, hash, at.group, at.slots, at.last - at.home);
         if (found) [[likely]]
             return found;
         if ((at.group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
@@ -233,11 +233,18 @@ public:
         return find_elsewhere(key, hash);
     }
 
+    /// The slot may be none at all, in an empty map: hence no pointer arithmetic.
+    [[gnu::always_inline]] static void prefetch_slot(const Slot* slots,
+                                                     std::uint64_t hash) noexcept {
+        __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(slots) +
+                                                         preferred_slot(hash) * sizeof(Slot)));
+    }
+
     /// Starts loading what a search for this hash reads.
     [[gnu::always_inline]] home_place prefetch_home(std::uint64_t hash) const noexcept {
         const home_place at = home_at(hash);
         __builtin_prefetch(at.group);
-        __builtin_prefetch(at.slots + preferred_slot(hash));
+        prefetch_slot(at.slots, hash);
         return at;
     }
 
@@ -340,6 +347,8 @@ public:
     /// Calls `visit(slot)` for every entry of the family with this number.
     template <class Visit>
     void for_each_in_family(std::uint64_t family, Visit&& visit) const;
+    template <class Visit>
+    std::uint64_t for_each_from(std::uint64_t from, Visit&& visit) const;
     template <class Visit>
     scan_cursor scan(std::uint64_t from, std::size_t entries, Visit&& visit) const;
 
@@ -495,17 +504,25 @@ private:
     }
 
     /// The key in this group, or nowhere.
-    template <class Q>
+    ///
+    /// Ahead      also fetch the line where the entry most likely is. The request stands
+    ///            behind the branch on purpose: a processor that expects a match sends it
+    ///            before the tags have come, one that expects a miss does not send it.
+    template <bool Ahead, class Q>
     [[nodiscard, gnu::always_inline]] position_type find_in_group(const Q& key, std::uint64_t hash,
                                                                   std::uint8_t* group, Slot* slots,
                                                                   unsigned groups_left) const {
-        for (auto m = group16{group}.match_word(tag_word_of(hash), slot_tags); m; m.drop_lowest()) {
-            const unsigned i = m.lowest();
-            if (is_key(slots[i], key, hash)) [[likely]] {
-                if (slots == nullptr) __builtin_unreachable();  // so `found` is known to be true
-                return {group, slots, static_cast<std::uint16_t>(i),
-                        static_cast<std::uint16_t>(groups_left)};
-            }
+        auto m = group16{group}.match_word(tag_word_of(hash), slot_tags);
+        if (m) {
+            if constexpr (Ahead) prefetch_slot(slots, hash);
+            do {
+                const unsigned i = m.lowest();
+                if (is_key(slots[i], key, hash)) [[likely]] {
+                    if (slots == nullptr) __builtin_unreachable();  // so `found` is known
+                    return {group, slots, static_cast<std::uint16_t>(i),
+                            static_cast<std::uint16_t>(groups_left)};
+                }
+            } while (m.drop_lowest());
         }
         return {};
     }
@@ -519,7 +536,7 @@ private:
         for (unsigned n = 1; n <= at.last; ++n) {
             const unsigned g = home ^ n;
             std::uint8_t* const group = at.groups + std::size_t{g} * group_bytes;
-            if (const position_type found = find_in_group(
+            if (const position_type found = find_in_group<false>(
                     key, hash, group, at.slots + std::size_t{g} * group_slots, at.last - g)) {
                 return found;
             }

@@ -119,23 +119,34 @@ void STEADY_TABLE_TYPE::for_each_in_family(std::uint64_t family, Visit&& visit) 
     }
 }
 
+/// Calls visit(position, hash) for the entries from `from` on, in the order of families, of
+/// the family in whose interval it is.
+///
+/// Returns    where the next family's interval begins; 0 after the last.
+STEADY_TABLE
+template <class Visit>
+std::uint64_t STEADY_TABLE_TYPE::for_each_from(std::uint64_t from, Visit&& visit) const {
+    const unsigned level = large_ == nullptr ? 0 : large_->state.level;
+    // If the map has shrunk since, `from` may be in the middle of the interval: what lies
+    // before has been visited.
+    const std::uint64_t width = level == 0 ? 0 : std::uint64_t{1} << (64 - level);
+    const std::uint64_t start = level == 0 ? 0 : from / width * width;
+    for_each_in_family(reverse_bits(start), [&](const position_type& at) {
+        const std::uint64_t hash = hash_of_slot(at.slot());
+        if (family_order(hash) >= from) visit(at, hash);
+    });
+    return start + width;
+}
+
 STEADY_TABLE
 template <class Visit>
 scan_cursor STEADY_TABLE_TYPE::scan(std::uint64_t from, std::size_t entries, Visit&& visit) const {
     std::size_t seen = 0;
     do {
-        const unsigned level = large_ == nullptr ? 0 : large_->state.level;
-        // The family of the hashes from `from` on. If the map has shrunk since, the cursor
-        // may be in the middle of its interval: what lies before has been visited.
-        const std::uint64_t width = level == 0 ? 0 : std::uint64_t{1} << (64 - level);
-        const std::uint64_t start = level == 0 ? 0 : from / width * width;
-        const std::uint64_t family = reverse_bits(start);
-        for_each_in_family(family, [&](const position_type& at) {
-            if (family_order(hash_of_slot(at.slot())) < from) return;
+        from = for_each_from(from, [&](const position_type& at, std::uint64_t) {
             visit(at);
             ++seen;
         });
-        from = start + width;
     } while (from != 0 && seen < entries);
     return static_cast<scan_cursor>(from);
 }
