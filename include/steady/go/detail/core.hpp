@@ -258,7 +258,7 @@ private:
 
     // verify.hpp
     std::size_t check_chain(bmap* head, std::size_t index, std::size_t mask) const;
-    void check_moved(std::size_t index, std::size_t before) const;
+    void check_moved(std::size_t index, std::size_t before) const noexcept;
 
     // walk.hpp
     void next_elsewhere(hiter& it) const;
