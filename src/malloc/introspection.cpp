@@ -3,7 +3,7 @@
 //
 //   glibc's field    here
 //   arena            resident page runs of the heap, without huge blocks
-//   hblkhd           bytes of live huge blocks (4 MiB and more)
+//   hblkhd           bytes of live huge blocks (huge_heap::threshold and more)
 //   hblks            live objects above the size classes, when some are huge
 //   uordblks         bytes of live objects in `arena`
 //   fordblks         arena - uordblks: free, wherever it lies
