@@ -2,6 +2,7 @@
 #include "steady/heap/lock_order.hpp"
 
 #include "steady/core/fatal.hpp"
+#include "steady/os/thread.hpp"
 
 namespace steady::detail {
 
@@ -12,14 +13,10 @@ constexpr const char* names[lock_ranks] = {
     "central", "room",     "releasing", "pages",    "huge_releasing", "huge",
 };
 
-// In a thread without libc, and so without thread-local memory, `mark` reads as something
-// else: mostly 0, for its thread pointer shows zeroes.
-constexpr std::uint32_t own_memory = 0x57ead10c;
 struct held_locks {
-    std::uint32_t mark;
     std::uint32_t count[lock_ranks];
 };
-constinit __thread held_locks held __attribute__((tls_model("initial-exec"))) = {own_memory, {}};
+constinit __thread held_locks held __attribute__((tls_model("initial-exec"))) = {};
 
 unsigned index(lock_rank rank) noexcept {
     return static_cast<unsigned>(rank);
@@ -37,7 +34,7 @@ unsigned index(lock_rank rank) noexcept {
 }  // namespace
 
 void check_lock_order(lock_rank wanted) noexcept {
-    if (held.mark != own_memory) return;
+    if (os::in_background_thread()) return;  // it has no `held`
     const bool holds_registry = held.count[index(lock_rank::registry)] != 0;
     for (unsigned above = index(wanted); above < lock_ranks; ++above) {
         if (held.count[above] == 0) continue;
@@ -48,11 +45,11 @@ void check_lock_order(lock_rank wanted) noexcept {
 }
 
 void note_lock(lock_rank taken) noexcept {
-    if (held.mark == own_memory) ++held.count[index(taken)];
+    if (!os::in_background_thread()) ++held.count[index(taken)];
 }
 
 void note_unlock(lock_rank given_back) noexcept {
-    if (held.mark == own_memory) --held.count[index(given_back)];
+    if (!os::in_background_thread()) --held.count[index(given_back)];
 }
 
 }  // namespace steady::detail

@@ -95,6 +95,10 @@ result<void> background_thread::launch() noexcept {
     return {};
 }
 
+bool in_background_thread() noexcept {
+    return false;
+}
+
 #else
 
 // long steady_os_clone(flags, stack_top, child_tid, tls, body, argument)
@@ -185,12 +189,40 @@ bytes mapping_size() noexcept {
     return os_page() + round_up(stack_size + tls_below + tls_above, os_page());
 }
 
+// Where these stacks lie. They are never unmapped, so an entry is written once.
+constexpr std::uint32_t most_stacks = 32;
+constinit std::atomic<std::uintptr_t> stacks[most_stacks] = {};
+constinit std::atomic<std::uint32_t> stack_count{0};
+
+bool remember_stack(const std::byte* mapping) noexcept {
+    std::uint32_t next = stack_count.load(std::memory_order_relaxed);
+    do {
+        if (next == most_stacks) return false;
+    } while (!stack_count.compare_exchange_weak(next, next + 1, std::memory_order_relaxed));
+    // relaxed; clone() orders it before the only thread that must find it.
+    stacks[next].store(reinterpret_cast<std::uintptr_t>(mapping), std::memory_order_relaxed);
+    return true;
+}
+
 }  // namespace
+
+bool in_background_thread() noexcept {
+    const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+    for (std::uint32_t i = stack_count.load(std::memory_order_relaxed); i-- > 0;) {
+        const std::uintptr_t start = stacks[i].load(std::memory_order_relaxed);
+        if (start != 0 && here - start < mapping_size().count()) return true;
+    }
+    return false;
+}
 
 result<void> background_thread::launch() noexcept {
     if (stack_ == nullptr) {
         const auto mapped = map_plain(mapping_size());
         if (!mapped) return mapped.error();
+        if (!remember_stack(*mapped)) {
+            static_cast<void>(unmap_plain(*mapped, mapping_size()));
+            return error{errc::unsupported, 0, "start of one background thread more"};
+        }
         stack_ = *mapped;
         // The guard page turns an overflow into a fault. Without it the thread works too.
         detail::sys_mprotect(stack_, os_page().count(), 0);
@@ -208,9 +240,9 @@ result<void> background_thread::launch() noexcept {
         return detail::failure(detail::refusal(), "clone of a background thread");
     }
     const signals_blocked guard;
-    constexpr unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-                                    CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |
-                                    CLONE_CHILD_CLEARTID;
+    // No CLONE_FS: who shares a working directory may not enter a mount namespace.
+    constexpr unsigned long flags = CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                                    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_CHILD_CLEARTID;
     const long id = steady_os_clone(flags, stack_top, &alive_, thread_pointer, run, this);
     if (id < 0) return detail::failure(id, "clone of a background thread");
     return {};

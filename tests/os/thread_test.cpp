@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 #include <vector>
 
@@ -100,6 +101,33 @@ TEST(background_thread, a_stray_read_of_thread_local_memory_finds_zero) {
     thread.join();
     EXPECT_EQ(found, 0);
     EXPECT_EQ(mine, 6);
+}
+
+TEST(background_thread, is_known_by_its_stack) {
+    if (sanitized) GTEST_SKIP() << "a pthread under sanitizers";
+    static os::background_thread thread;
+    static bool inside = false;
+    thread.start([](void*) { inside = os::in_background_thread(); }, nullptr).value();
+    thread.join();
+    EXPECT_TRUE(inside);
+    EXPECT_FALSE(os::in_background_thread());
+    std::thread([] { EXPECT_FALSE(os::in_background_thread()); }).join();
+}
+
+// What shares it cannot enter a mount namespace, nor can the whole process meanwhile.
+TEST(background_thread, does_not_share_the_working_directory) {
+    if (sanitized) GTEST_SKIP() << "a pthread under sanitizers";
+    static os::background_thread thread;
+    const auto before = std::filesystem::current_path();
+    ASSERT_NE(before, "/proc");
+    thread.start(until_stopped, nullptr).value();
+    std::filesystem::current_path("/proc");
+    unsigned elsewhere = 0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task"))
+        elsewhere += std::filesystem::read_symlink(task.path() / "cwd") != "/proc";
+    std::filesystem::current_path(before);
+    end(thread);
+    EXPECT_EQ(elsewhere, 1u);
 }
 
 TEST(background_thread, starts_while_libc_holds_its_locks) {

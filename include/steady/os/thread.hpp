@@ -11,14 +11,16 @@
 //
 //            start()                       the body returns
 //   idle -------------> running ---------------------------------> idle
-//     ^   tid_ = 1                  the kernel writes tid_ = 0 when the thread is gone
+//     ^   alive_ = 1                the kernel writes alive_ = 0 when the thread is gone
 //     |                             (CLONE_CHILD_CLEARTID), so its stack is free again
 //     +-- forget_after_fork(): the child has no such thread
 //
 // What the body may do: system calls of os/detail/syscall.hpp, os::mutex, plain memory,
 // and anything built from these. What it must not do: call libc (errno, locks and malloc
-// expect libc's own TLS) or use thread_local variables of the program; its thread pointer
-// shows a block of zeroes, so a stray read finds 0 instead of a fault.
+// expect libc's own TLS) or use thread_local variables of the program. Its thread pointer
+// shows a block of zeroes, so a stray read finds 0 as long as the program and its
+// libraries have less than 8 KiB of them; beyond, it finds the stack, or a fault. Code that
+// may run here asks in_background_thread() first.
 //
 // All signals are blocked: a handler of the program runs on the program's threads only,
 // and fatal() knows the thread by it (core/fatal.hpp, F5).
@@ -26,7 +28,9 @@
 //
 // Known edges  libc does not count the thread: after setuid() in the program it keeps its
 //   old credentials (it only returns memory), and unshare(CLONE_NEWUSER) fails while it
-//   runs, as with any second thread. STEADY_DEBUG=background=0 runs without it.
+//   runs, as with any second thread. STEADY_DEBUG=background=0 runs without it. Its working
+//   directory is a copy, so that setns() into a mount namespace works while it runs; a file
+//   system that was left meanwhile stays busy until it ends.
 //
 // Under a sanitizer the thread is a detached pthread, because the sanitizers' own shadow
 // needs their own TLS.
@@ -52,7 +56,8 @@ public:
     /// Starts `body(argument)` in a thread of its own.
     ///
     /// Returns    errc::occupied while it runs; out_of_memory or not_permitted when the
-    ///            kernel refuses a thread (limits, seccomp).
+    ///            kernel refuses a thread (limits, seccomp); unsupported for the 33rd of
+    ///            these objects in a process.
     /// Cost       a mapping at the first start, then about 10 us.
     /// Threads    any, whatever locks of libc the caller holds; one start wins.
     result<void> start(void (*body)(void*), void* argument) noexcept;
@@ -80,6 +85,13 @@ private:
     void (*body_)(void*) = nullptr;
     void* argument_ = nullptr;
 };
+
+/// The calling thread was made here: it has no libc and no thread-local memory. Always
+/// false under a sanitizer, where it has both.
+///
+/// Cost       a comparison with each such thread's stack: usually one.
+/// Threads    any.
+[[nodiscard]] bool in_background_thread() noexcept;
 
 /// Nanoseconds of a clock that never goes back and starts anywhere.
 ///
