@@ -8,6 +8,7 @@
 
 #include "slice/tracked.hpp"
 #include "steady/slice/functions.hpp"
+#include "steady/slice/search.hpp"
 #include "steady/slice/slice.hpp"
 
 namespace {
@@ -175,6 +176,18 @@ TEST_F(Managed, RelocatableElementsMoveAsBytes) {
     EXPECT_EQ(shared.use_count(), 1);
 }
 
+TEST_F(Managed, PlainArraysInTheSamePlaceDestroyNothing) {
+    for (int round = 0; round < 100; ++round) {
+        slice<tracked> s{"a"};
+        const void* place = s.data();
+        s = nullptr;
+        const auto plain = make_slice<void*>(sizeof(tracked) / sizeof(void*));
+        if (static_cast<const void*>(plain.data()) != place) continue;
+        static_cast<void>(slice<void*>(plain));
+    }
+    EXPECT_EQ(tracked::alive, 0);
+}
+
 TEST_F(Managed, ASoleTreeOfSlicesGoesAtOnce) {
     struct node {
         tracked name;
@@ -231,6 +244,56 @@ TEST_F(Managed, AnExceptionAnywhereLeavesEveryViewAsItWas) {
     fail_everywhere([](slice<tracked>&, slice<tracked>&) { slice<tracked> made{"x", "y"}; });
     fail_everywhere(
         [](slice<tracked>& s, slice<tracked>&) { static_cast<void>(insert(s, 1, tracked("x"))); });
+}
+
+TEST_F(Managed, FunctionsThatCollectLeaveNothingBehindWhenTheyFail) {
+    const std::vector<const char*> texts{"b", "a"};
+    const std::vector<tracked> values{"b", "a"};
+    const slice<tracked> s{"a", "b"};
+    const auto fails = [](int steps, auto work) {
+        const throwing_after limit(steps);
+        EXPECT_THROW(work(), std::runtime_error);
+    };
+    fails(1, [&] { static_cast<void>(collect(values)); });
+    fails(1, [&] { static_cast<void>(sorted(values)); });
+    fails(1, [&] {
+        static_cast<void>(
+            sorted_func(values, [](const auto& a, const auto& b) { return a <=> b; }));
+    });
+    fails(1, [&] { static_cast<void>(append(s, tracked())); });
+    fails(1, [&] { static_cast<void>(repeat(s, 2)); });
+    EXPECT_EQ(tracked::alive, 4);
+}
+
+struct moves_throw {
+    static inline int left = -1, alive = 0;
+    int value;
+    explicit moves_throw(int v = 0) : value(v) { ++alive; }
+    moves_throw(const moves_throw& other) : value(other.value) { ++alive; }
+    moves_throw(moves_throw&& other) : value(other.value) {
+        if (left >= 0 && left-- == 0) throw std::runtime_error("told to");
+        ++alive;
+    }
+    moves_throw& operator=(const moves_throw&) = default;
+    ~moves_throw() { --alive; }
+};
+
+TEST_F(Managed, MovesThatThrowLeaveTheViewAsItWas) {
+    for (int steps = 0; steps < 12; ++steps) {
+        slice<moves_throw> s;
+        for (int i = 0; i < 4; ++i) s.append(moves_throw(i));
+        moves_throw::left = steps;
+        try {
+            s.append(moves_throw(7), moves_throw(8), moves_throw(9));
+        } catch (const std::runtime_error&) {
+            moves_throw::left = -1;
+            ASSERT_EQ(s.len(), 4);
+            for (int i = 0; i < 4; ++i)
+                ASSERT_EQ(s[i].value, i) << "copied, because a move may throw";
+        }
+        moves_throw::left = -1;
+    }
+    EXPECT_EQ(moves_throw::alive, 0);
 }
 
 struct default_throws {

@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include <sys/resource.h>
 
 #include "steady/heap/allocator.hpp"
 #include "steady/heap/detail/span_store.hpp"
@@ -104,6 +108,31 @@ TEST(Counts, CountersGoWithTheirSpans) {
     for (int i = 0; i < 20'000; ++i) all.push_back(make_slice<std::int64_t>(128));
     for (int i = 0; i < 40; ++i) all.push_back(make_slice<std::int64_t>(200'000));
     EXPECT_EQ(counts(), after) << "OC2: what was taken back is used again";
+}
+
+// AR5: the place of a huge array that has gone gets another counter.
+TEST(Counts, ARememberedCounterIsForgottenWithItsArray) {
+    auto s = make_slice<std::int64_t>(300'000);
+    static_cast<void>(slice<std::int64_t>(s));  // remembered, in a process of one thread
+    const auto* place = s.data();
+    s = nullptr;
+    const auto other = make_slice<std::int64_t>(10'000);  // takes the counter's memory
+    const auto again = make_slice<std::int64_t>(300'000);
+    ASSERT_EQ(again.data(), place) << "or this test shows nothing";
+    const auto copy = again;
+    EXPECT_EQ(count_of(again), 2u);
+    EXPECT_EQ(count_of(other), 1u);
+}
+
+TEST(Counts, ARememberedCounterIsForgottenWhenItsArrayMoves) {
+    auto s = make_slice<std::int64_t>(300'000);
+    const auto* place = s.data();
+    static_cast<void>(slice<std::int64_t>(s));
+    while (s.data() == place) s.extend(s.cap());  // until its room is full and its pages move
+    const auto again = make_slice<std::int64_t>(300'000);
+    const auto copy = again;
+    EXPECT_EQ(count_of(s), 1u);
+    EXPECT_EQ(count_of(again), 2u);
 }
 
 // ---- tiny blocks
@@ -273,6 +302,46 @@ TEST(InPlace, AFailedGrowthChangesNothing) {
     s.append(6);
     EXPECT_EQ(s[999'999] + s[1'000'000], 11);
 }
+
+// Sanitizers need address space of their own.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__has_feature)
+
+// In a process without address space: spans are there, and no memory for counters.
+[[noreturn]] void make_arrays_without_metadata() {
+    std::vector<slice<void*>> counted;
+    std::vector<void*> plain;
+    const auto fill = [](std::vector<void*>& all) {
+        for (int i = 0; i < 400'000; ++i)
+            all.push_back(allocate(8, 8, contents::may_hold_pointers));
+    };
+    fill(plain);
+    for (int i = 0; i < 100'000; ++i) counted.push_back(make_slice<void*>(1));
+    counted.resize(50'000);
+    for (std::size_t i = 0; i < plain.size(); i += 2) deallocate(plain[i]);
+    std::vector<slice<std::unique_ptr<int>>> managed(400'000);
+
+    const rlimit none{1 << 20, 1 << 20};
+    setrlimit(RLIMIT_AS, &none);
+    int failures = 0;
+    try {
+        for (auto& s : managed) s.grow(1);
+    } catch (const std::bad_alloc&) {
+        ++failures;
+    }
+    try {
+        for (int i = 0; i < 1'000'000; ++i) counted.push_back(make_slice<void*>(1));
+    } catch (const std::bad_alloc&) {
+        ++failures;
+    }
+    for (const auto& s : counted) failures += count_of(s) == 1 ? 0 : 100;
+    std::exit(failures);
+}
+
+TEST(Failures, WithoutMemoryForCountersNothingIsMade) {
+    EXPECT_EXIT(make_arrays_without_metadata(), testing::ExitedWithCode(2), "");
+}
+
+#endif
 
 // ---- views that keep too much
 

@@ -253,10 +253,17 @@ inline constexpr std::size_t grows_in_place_from = 32768;
 [[gnu::cold, gnu::noinline]] inline void announce_growth(
     const void* container, std::uint64_t elements_moved, std::size_t before, std::size_t after,
     std::chrono::steady_clock::time_point start) {
-    const auto took = std::chrono::steady_clock::now() - start;
-    growth_hook.announce({container, "slice", elements_moved, 0, before, after,
-                          static_cast<std::uint64_t>(
-                              std::chrono::duration_cast<std::chrono::nanoseconds>(took).count())});
+    using std::chrono::nanoseconds;
+    const auto took =
+        std::chrono::duration_cast<nanoseconds>(std::chrono::steady_clock::now() - start);
+    const growth_event event{container,
+                             "slice",
+                             elements_moved,
+                             0,
+                             before,
+                             after,
+                             static_cast<std::uint64_t>(took.count())};
+    growth_hook.announce(event);
 }
 
 /// Gives `s` room for new_cap elements in `bytes` bytes. The first `len` elements stay,
