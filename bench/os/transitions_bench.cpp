@@ -125,7 +125,7 @@ void move(benchmark::State& state) {
     std::byte* from = r.area.base();
     std::byte* to = from + length.count();
     for (auto _ : state) {
-        os::move(from, to, length).value();
+        static_cast<void>(os::move(from, to, length).value());
         std::swap(from, to);
     }
     stop_when_wrong(from[0] == std::byte{1} && from[4096] == std::byte{2}, state);

@@ -84,7 +84,7 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
     const std::size_t moving = block->ready;
     mutex_.unlock();
 
-    const result<void> moved = os::move(from, to, bytes{moving});
+    const result<bytes> moved = os::move(from, to, bytes{moving});
 
     mutex_.lock();
     in_transit_.remove(twin);
@@ -97,6 +97,10 @@ result<huge_block*> huge_heap::grow_moving(huge_block* block, bytes size) noexce
         std::swap(block->order, twin->order);
         std::swap(block->prepared, twin->prepared);
         if (block->growths < 255) ++block->growths;
+        // The wish for huge pages has come with the pages that were moved, not with copies
+        // and not with what lay behind them; extend() repeats it.
+        const std::size_t wished = round_down(moving, huge_page);
+        block->huge_end = *moved != bytes{} ? 0 : std::min(block->huge_end, wished);
         publish(block, 0, block->size.load(std::memory_order_relaxed));
         static_cast<void>(extend(block, need, 0));  // make() has prepared this much
         set_size(block, need);

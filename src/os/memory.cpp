@@ -218,17 +218,25 @@ void restore_destination(std::byte* to, std::size_t length) noexcept {
     const long mapped_already = sys_mincore(to, length, resident);
     announce(os_call::query, to, length, length);
     if (mapped_already == 0) return;
-    const long mapped =
+    long mapped =
         sys_mmap(to, length, read_write, private_pages | MAP_NORESERVE | MAP_FIXED_NOREPLACE);
     announce(os_call::remap, to, length, 0);
     if (mapped == word(to)) return;
+    if (mapped >= 0) {  // before 4.17 the address is a hint, and something is there
+        sys_munmap(reinterpret_cast<void*>(mapped), length);
+        announce(os_call::release, reinterpret_cast<void*>(mapped), length, 0);
+        mapped = -EEXIST;
+    }
+    // Only ENOMEM speaks of a hole. Another refusal (a seccomp filter) says nothing, and
+    // then this answer does: the destination is still there.
+    if (mapped == -EEXIST && mapped_already != -ENOMEM) return;
     fatal(message("os")
               .text("mremap failed after it had unmapped its destination, ")
               .size(bytes{length})
               .text(" at ")
               .hex(reinterpret_cast<std::uintptr_t>(to))
               .text(", and mapping it again failed with errno ")
-              .number(static_cast<std::uint64_t>(mapped < 0 ? -mapped : EEXIST))
+              .number(static_cast<std::uint64_t>(-mapped))
               .text(".")
               .line("The process is at a limit (vm.max_map_count, RLIMIT_AS, overcommit), and a")
               .line("block that was being moved lost its new place. Raise the limit."));
@@ -240,7 +248,8 @@ namespace {
 
 constinit std::atomic<bool> kernel_moves{true};  // until it says that it cannot
 
-result<void> move_step(std::byte* from, std::byte* to, std::size_t length) noexcept {
+// Adds to `copied` what the kernel did not move.
+result<void> move_step(std::byte* from, std::byte* to, std::size_t length, bytes& copied) noexcept {
     if (kernel_moves.load(std::memory_order_relaxed)) {
         const long moved =
             sys_mremap(from, length, length, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
@@ -252,6 +261,7 @@ result<void> move_step(std::byte* from, std::byte* to, std::size_t length) noexc
         restore_destination(to, length);
     }
     __builtin_memcpy(to, from, length);
+    copied += bytes{length};
     // The source must read as zero (O4), with or without the kernel's help.
     if (!drop_step(from, length, MADV_DONTNEED, false)) __builtin_memset(from, 0, length);
     return {};
@@ -259,7 +269,7 @@ result<void> move_step(std::byte* from, std::byte* to, std::size_t length) noexc
 
 }  // namespace
 
-result<void> move(void* from, void* to, bytes length) noexcept {
+result<bytes> move(void* from, void* to, bytes length) noexcept {
     auto* const source = static_cast<std::byte*>(from);
     auto* const target = static_cast<std::byte*>(to);
     const bool apart = source + length.count() <= target || target + length.count() <= source;
@@ -267,9 +277,12 @@ result<void> move(void* from, void* to, bytes length) noexcept {
         return misuse("move: the ranges overlap, are empty or not whole OS pages");
     }
     // No ledger changes: as many bytes become Ready over there as become Prepared here.
-    return in_steps(from, length, [&](std::size_t at, std::size_t piece) {
-        return move_step(source + at, target + at, piece);
+    bytes copied;
+    const auto done = in_steps(from, length, [&](std::size_t at, std::size_t piece) {
+        return move_step(source + at, target + at, piece, copied);
     });
+    if (!done) return done.error();
+    return copied;
 }
 
 // ---- Small blocks.

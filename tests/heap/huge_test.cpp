@@ -180,6 +180,47 @@ TEST(HugePages, AreUsedAsSteadyDebugSays) {
     }
 }
 
+bool asks_for_huge_pages(const std::byte* at) {
+    std::FILE* file = std::fopen("/proc/self/smaps", "r");
+    char line[512];
+    bool inside = false, asks = false;
+    while (file != nullptr && std::fgets(line, sizeof line, file) != nullptr) {
+        std::uintptr_t from = 0, to = 0;
+        const auto address = reinterpret_cast<std::uintptr_t>(at);
+        if (std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) == 2)
+            inside = from <= address && address < to;
+        if (inside && std::strncmp(line, "VmFlags:", 8) == 0)
+            asks = std::strstr(line, " hg") != nullptr;
+    }
+    if (file != nullptr) std::fclose(file);
+    return asks;
+}
+
+// Whichever call of the move is refused: the block that was copied has a new mapping.
+TEST(HugePages, AreAskedForAgainWhereABlockWasCopied) {
+    if (!os::huge_pages_available()) GTEST_SKIP() << "this system has none";
+    unsigned copies = 0;
+    for (std::uint64_t n = 1; n < 12; ++n) {
+        huge_heap heap;
+        huge_block* block = must_allocate(heap, 32_MiB);
+        ASSERT_TRUE(asks_for_huge_pages(block->base));
+        os_watch seen;
+        os::detail::fail_nth_call(n);
+        const bool moved{heap.grow_moving(block, 64_MiB)};
+        os::detail::fail_nth_call(0);
+        EXPECT_TRUE(moved || n == 1) << "only the new slot can be refused";
+        if (seen.decommits != 0) {  // the source of a copy is dropped
+            ++copies;
+            for (std::size_t at : {0, 16, 31, 40})
+                EXPECT_TRUE(asks_for_huge_pages(block->base + (at << 20))) << n << ": " << at;
+        }
+        expect_sound(heap);
+        heap.free(block);
+        EXPECT_TRUE(heap.close());
+    }
+    EXPECT_GE(copies, 4u);
+}
+
 TEST(Huge, FreedPagesAreUsedAgainWithoutASystemCallOrAFault) {
     huge_heap heap;
     heap.set_background(true);

@@ -6,7 +6,11 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/resource.h>
 
 #include "os/support/processes.hpp"
@@ -209,7 +213,7 @@ TEST(steps, no_call_walks_more_than_two_mebibytes_whatever_is_dropped_or_moved) 
     for (std::size_t i = 0; i < size.count(); i += 4096) a.base()[i] = std::byte{1};
     watch seen;
     a.prepare(size, size).value();
-    os::move(a.base(), a.base() + size.count(), size).value();
+    ASSERT_TRUE(os::move(a.base(), a.base() + size.count(), size));
     os::decommit(a.base() + (size + odd).count(), 20_MiB, false).value();
     a.unprepare({}, 2 * size, size - 20_MiB).value();
     a.close().value();
@@ -254,7 +258,7 @@ TEST(move, carries_the_pages_over_without_copying_or_faulting) {
     }
     a.prepare(size, size).value();
     const long faults_before = page_faults();
-    os::move(a.base(), a.base() + size.count(), size).value();
+    ASSERT_TRUE(os::move(a.base(), a.base() + size.count(), size));
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < size.count(); i += 8) {
         wrong += std::memcmp(a.base() + size.count() + i, &i, sizeof i) != 0;
@@ -275,16 +279,37 @@ TEST(move, copies_what_the_kernel_refuses_to_move) {
     a.prepare(size, size).value();
     for (std::uint64_t n = 1; n <= 6; ++n) {
         os::detail::fail_nth_call(n, n % 3);
-        os::move(a.base(), a.base() + size.count(), size).value();
+        const bytes copied = os::move(a.base(), a.base() + size.count(), size).value();
         os::detail::fail_nth_call(0);
+        EXPECT_EQ(copied % 2_MiB, 0_B);
+        EXPECT_GT(copied + bytes{n > 3}, 0_B) << "three steps, and one of them refused";
         for (std::size_t i = 0; i < size.count(); i += 4096) {
             ASSERT_EQ(a.base()[size.count() + i], std::byte{7}) << "failure " << n;
             ASSERT_EQ(a.base()[i], std::byte{0}) << "failure " << n;
         }
-        os::move(a.base() + size.count(), a.base(), size).value();
+        ASSERT_TRUE(os::move(a.base() + size.count(), a.base(), size));
     }
     a.unprepare({}, 2 * size, size).value();
     a.close().value();
+}
+
+// A sandbox may forbid mincore; that is no hole, and no reason to stop.
+TEST(move, a_destination_nobody_may_ask_about_is_still_there) {
+    EXPECT_EQ(in_child([] {
+                  os::area a = open_ready(4_MiB, 4_MiB);
+                  a.base()[0] = std::byte{1};
+                  sock_filter code[] = {
+                      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mincore, 0, 1),
+                      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+                  const sock_fprog program{4, code};
+                  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+                  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return 0;
+                  os::detail::restore_destination(a.base(), (2_MiB).count());
+                  return a.base()[0] == std::byte{1} ? 0 : 1;
+              }),
+              0);
 }
 
 TEST(move, works_across_mappings_that_the_kernel_keeps_apart) {
@@ -294,7 +319,7 @@ TEST(move, works_across_mappings_that_the_kernel_keeps_apart) {
     madvise(a.base() + (1_MiB).count(), 1 << 20, MADV_DONTFORK);
     for (std::size_t i = 0; i < size.count(); i += 4096) a.base()[i] = std::byte{9};
     a.prepare(size, size).value();
-    os::move(a.base(), a.base() + size.count(), size).value();
+    ASSERT_TRUE(os::move(a.base(), a.base() + size.count(), size));
     for (std::size_t i = 0; i < size.count(); i += 4096) {
         ASSERT_EQ(a.base()[size.count() + i], std::byte{9});
         ASSERT_EQ(a.base()[i], std::byte{0});

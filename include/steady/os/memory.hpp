@@ -175,11 +175,12 @@ result<void> hint_no_huge(void* start, bytes length) noexcept;
 /// Moves the pages of a Ready range to a Prepared one that does not overlap it; the
 /// states change places, so the source is Prepared and reads as zero.
 ///
-/// Returns    errc::invalid_argument; nothing else can fail, because a step that the
-///            kernel does not move (before 5.7, or at the limit of mappings) is copied.
+/// Returns    the bytes that were copied, because the kernel did not move them (before 5.7,
+///            or at the limit of mappings): what was asked for the source, as huge pages,
+///            has not come with them. So nothing can fail but errc::invalid_argument.
 /// Cost       about 3 us per 2 MiB, whatever the contents.
 ///            One mapping more, for the moved range remembers where it came from.
-result<void> move(void* from, void* to, bytes length) noexcept;
+result<bytes> move(void* from, void* to, bytes length) noexcept;
 
 /// None -> Ready, for small blocks of records, and back.
 result<std::byte*> map_plain(bytes size, const char* name = "steady tables") noexcept;
