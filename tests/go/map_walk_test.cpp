@@ -106,13 +106,15 @@ TYPED_TEST(GoWalk, MayBeManyAndOutliveSeveralGrowths) {
     for (std::uint64_t i = 20; i < 4000; ++i) {
         if (i % 400 == 0) {
             walks.push_back(m.begin());
-            seen.emplace_back();
+            seen.push_back({number_of(walks.back()->first)});
         }
         add(m, i);
         for (std::size_t w = 0; w < walks.size(); ++w) {
             if (walks[w] == m.end() || draws.next() % 3 != 0) continue;
-            EXPECT_TRUE(seen[w].insert(number_of(walks[w]->first)).second);
-            ++walks[w];
+            // The entry it stood at may have moved by now: step first, then look.
+            if (++walks[w] != m.end()) {
+                EXPECT_TRUE(seen[w].insert(number_of(walks[w]->first)).second);
+            }
         }
     }
     for (std::size_t w = 0; w < walks.size(); ++w) {
@@ -120,7 +122,9 @@ TYPED_TEST(GoWalk, MayBeManyAndOutliveSeveralGrowths) {
         std::size_t in_copy = 0;
         for (; copy != m.end(); ++copy) ++in_copy;
         std::size_t in_walk = 0;
-        for (; walks[w] != m.end(); walks[w]++, ++in_walk) {
+        while (walks[w] != m.end()) {
+            ++in_walk;
+            if (++walks[w] == m.end()) break;
             EXPECT_TRUE(seen[w].insert(number_of(walks[w]->first)).second);
         }
         EXPECT_EQ(in_copy, in_walk);
