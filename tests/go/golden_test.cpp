@@ -83,7 +83,9 @@ struct listing {
     const char* file;
 };
 
-void PrintTo(const listing& wanted, std::ostream* out) { *out << wanted.file; }
+void PrintTo(const listing& wanted, std::ostream* out) {
+    *out << wanted.file;
+}
 
 class Listing : public testing::TestWithParam<listing> {};
 
