@@ -21,7 +21,9 @@
 // Nothing here allocates: the statistics of a process do not count themselves.
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -118,9 +120,36 @@ void write_statistics_file(const debug_options& wanted) noexcept {
     if (wanted.stats_at_exit && wanted.stats_file[0] == '\0') keep_stderr();
 }
 
+// A write to a pipe that nobody reads any more sends SIGPIPE, which would turn the exit
+// code 0 of a program that has done its work into 141.
+class pipe_signals_wait {
+public:
+    pipe_signals_wait() noexcept {
+        sigset_t pending;
+        sigemptyset(&pipe_);
+        sigaddset(&pipe_, SIGPIPE);
+        sigemptyset(&pending);
+        sigpending(&pending);
+        was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+        sigprocmask(SIG_BLOCK, &pipe_, &before_);
+    }
+    ~pipe_signals_wait() {
+        const timespec at_once{};
+        if (!was_pending_) sigtimedwait(&pipe_, nullptr, &at_once);  // ours, if there is one
+        sigprocmask(SIG_SETMASK, &before_, nullptr);
+    }
+    pipe_signals_wait(const pipe_signals_wait&) = delete;
+    pipe_signals_wait& operator=(const pipe_signals_wait&) = delete;
+
+private:
+    sigset_t pipe_, before_;
+    bool was_pending_ = false;
+};
+
 [[gnu::destructor(101)]] void process_ends() noexcept {
     const debug_options& wanted = options();
     if (!wanted.stats_at_exit) return;
+    const pipe_signals_wait no_signal;
     if (wanted.stats_file[0] != '\0') return write_statistics_file(wanted);
     const int file = stderr_of_the_start();
     if (file >= 0) write_statistics(file, wanted.stats_json);

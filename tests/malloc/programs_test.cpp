@@ -117,6 +117,25 @@ TEST(programs, statistics_come_on_stderr_as_text_or_json) {
     EXPECT_TRUE(is_json(json.err)) << json.err;
 }
 
+TEST(programs, statistics_nobody_reads_do_not_change_the_exit_code) {
+    int ends[2];
+    ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    close(ends[0]);
+    const pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], 2);
+        setenv("LD_PRELOAD", library.c_str(), 1);
+        setenv("STEADY_DEBUG", "stats_at_exit=1", 1);
+        execl((programs + "malloc_endings").c_str(), "malloc_endings", nullptr);
+        _exit(99);
+    }
+    close(ends[1]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 TEST(programs, statistics_survive_a_closed_stderr_and_do_not_enter_the_log_that_took_its_place) {
     scratch_folder folder;
     const variables wanted{{"STEADY_DEBUG", "stats_at_exit=1"}};
