@@ -2,7 +2,11 @@
 // clear when it cannot.
 #include <gtest/gtest.h>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <csignal>
 #include <filesystem>
@@ -153,6 +157,50 @@ TEST(run_command, says_when_preloading_has_no_effect) {
         EXPECT_TRUE(contains(program.err, "is setuid, so preloading has no effect")) << program.err;
         EXPECT_EQ(program.code, 0);
     }
+}
+
+TEST(run_command, the_loader_as_a_program_preloads) {
+    for (const char* loader : {"/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"}) {
+        if (!fs::exists(loader)) continue;
+        const ended_child program = steady_run({"--", loader, endings, "environment"});
+        EXPECT_EQ(program.code, 0);
+        EXPECT_EQ(program.err, "");
+    }
+}
+
+// As without /proc: reading links is forbidden, also to what is executed.
+TEST(run_command, without_proc_no_library_is_taken_from_the_current_directory) {
+    const scratch_folder scratch;
+    fs::copy_file(library, scratch.path / "libsteady_malloc.so");
+    const int err = memfd_create("err", MFD_CLOEXEC);
+    const pid_t child = fork();
+    if (child == 0) {
+        sock_filter code[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+#if defined(SYS_readlink)
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_readlink, 1, 0),
+#endif
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_readlinkat, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOENT),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+        };
+        const sock_fprog program{sizeof code / sizeof code[0], code};
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) _exit(98);
+        unsetenv("STEADY_MALLOC_LIBRARY");
+        dup2(err, 2);
+        if (chdir(scratch.path.c_str()) != 0) _exit(97);
+        execl(STEADY_COMMAND_PATH, "steady", "run", "--", "/bin/true", nullptr);
+        _exit(99);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 98) GTEST_SKIP() << "no seccomp here";
+    const std::string said = content_of(err);
+    close(err);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 125) << said;
+    EXPECT_TRUE(contains(said, "/proc/self/exe cannot be read")) << said;
 }
 
 TEST(run_command, a_missing_library_gives_125_and_the_places_it_was_looked_for) {

@@ -46,6 +46,12 @@ int report_not_executable(const std::string& path, int reason) {
 }
 
 int report_no_library(const run::found_library& library) {
+    if (library.searched.empty()) {
+        warn(
+            "run: /proc/self/exe cannot be read, so the libsteady_malloc.so beside this command "
+            "cannot be\n  found. Mount /proc, or name the library in STEADY_MALLOC_LIBRARY.");
+        return exit_no_library;
+    }
     warn(fmt::format(
         "run: libsteady_malloc.so was not found. Looked for\n    {}\n  Build or install "
         "it (target steady_malloc), or name it in STEADY_MALLOC_LIBRARY.",

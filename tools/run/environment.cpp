@@ -35,6 +35,9 @@ found_library find_library() {
     }
     std::error_code unreadable;
     const fs::path here = fs::read_symlink("/proc/self/exe", unreadable).parent_path();
+    // Without /proc nobody knows where this command is. The current directory is no answer:
+    // whoever put a library there would have it run.
+    if (here.empty()) return found;
     for (const fs::path& path :
          {here / library_name, here / STEADY_MALLOC_FROM_BIN, here / ".." / "lib" / library_name,
           here / ".." / "lib64" / library_name}) {

@@ -1,7 +1,8 @@
 // environment.hpp - where libsteady_malloc.so is, and the two environment
 // variables that put a program on it.
 //
-// Searched in this order; the first file found is taken:
+// Searched in this order; the first file found is taken. Without /proc the command does not
+// know where it is, and only the first place is left.
 //   1  $STEADY_MALLOC_LIBRARY, when set: nothing else is looked at
 //   2  beside the command
 //   3  where `cmake --install` puts it, seen from the command; then ../lib, ../lib64
@@ -14,7 +15,7 @@ namespace steady::cli::run {
 
 struct found_library {
     std::string path;                   // empty: not found
-    std::vector<std::string> searched;  // every file looked for, in order
+    std::vector<std::string> searched;  // every file looked for, in order; empty: nowhere
 };
 found_library find_library();
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string_view>
@@ -72,14 +73,21 @@ std::optional<std::string> loader_of(std::ifstream& file, const Elf64_Ehdr& head
     return std::nullopt;
 }
 
-std::string why_elf_fails(std::ifstream& file) {
+/// glibc's dynamic loader, run as a program, has no loader itself and yet preloads.
+bool is_the_loader(const std::string& path) {
+    std::error_code unreadable;
+    const auto file = std::filesystem::canonical(path, unreadable).filename().string();
+    return file.starts_with("ld-linux");
+}
+
+std::string why_elf_fails(const std::string& path, std::ifstream& file) {
     Elf64_Ehdr header{};
     file.seekg(0);
     file.read(reinterpret_cast<char*>(&header), sizeof header);
     if (header.e_ident[EI_CLASS] != ELFCLASS64) return "is a 32-bit program";
     if (header.e_machine != this_machine) return "is a program for another machine";
     const std::optional<std::string> loader = loader_of(file, header);
-    if (!loader) return "is statically linked";
+    if (!loader) return is_the_loader(path) ? "" : "is statically linked";
     if (loader->find("ld-musl") != std::string::npos) return "runs on musl, the library on glibc";
     return {};
 }
@@ -126,12 +134,12 @@ std::string why_preload_fails(const std::string& path) {
         const std::string interpreter = interpreter_in(line);
         std::ifstream inner(interpreter, std::ios::binary);
         if (!inner.read(magic, sizeof magic) || std::memcmp(magic, ELFMAG, SELFMAG) != 0) return {};
-        const std::string reason = why_elf_fails(inner);
+        const std::string reason = why_elf_fails(interpreter, inner);
         return reason.empty() ? reason
                               : fmt::format("{}, which runs {}, {}", interpreter, path, reason);
     }
     if (std::memcmp(magic, ELFMAG, SELFMAG) != 0) return {};  // the shell will run it
-    const std::string reason = why_elf_fails(file);
+    const std::string reason = why_elf_fails(path, file);
     return reason.empty() ? reason : fmt::format("{} {}", path, reason);
 }
 
