@@ -228,7 +228,7 @@ private:
     }
 
     // buckets.hpp
-    [[nodiscard]] bmap* make_array(unsigned B, bmap*& next_overflow);
+    [[nodiscard]] bmap* make_array(unsigned B, bmap*& next_overflow, bool growing);
     void clear_array(bmap* array, unsigned B, bmap*& next_overflow) noexcept;
     [[nodiscard]] bmap* mark_spares(bmap* array, unsigned B, std::size_t all) noexcept;
     void need_extra();

@@ -26,7 +26,9 @@
 #include <memory>
 
 #include "steady/core/hooks.hpp"
+#include "steady/core/units.hpp"
 #include "steady/go/detail/core.hpp"
+#include "steady/os/memory.hpp"
 
 namespace steady::go::internal {
 
@@ -66,7 +68,7 @@ void map_core<Layout>::start_growth() {
     const unsigned B = h->B + (bigger ? 1u : 0u);
     if (walked()) side->have_spare();
     bmap* next_overflow = nullptr;
-    bmap* const array = make_array(B, next_overflow);
+    bmap* const array = make_array(B, next_overflow, true);
     if (next_overflow != nullptr && h->extra == nullptr) {
         try {
             need_extra();
@@ -260,11 +262,15 @@ inline void map_core<Layout>::leave_behind(bmap* head) noexcept {
 /// moved out of turn. At the end of the old array the growth is over.
 template <class Layout>
 void map_core<Layout>::advance(std::size_t old_buckets) noexcept {
-    ++h->nevacuate;
+    const std::size_t before = h->nevacuate++;
     std::size_t stop = h->nevacuate + 1024;
     if (stop > old_buckets) stop = old_buckets;
     while (h->nevacuate != stop && is_evacuated(bucket(h->oldbuckets, h->nevacuate))) {
         ++h->nevacuate;
+    }
+    if (before < huge_pages_after && h->nevacuate >= huge_pages_after) {
+        const std::size_t size = all_buckets(h->B) * t.bucket_size();
+        if (size >= huge_pages_from) static_cast<void>(os::hint_huge(h->buckets, bytes{size}));
     }
     if (h->nevacuate != old_buckets) return;
 
