@@ -270,6 +270,11 @@ TEST(Functions, ManagedElementsAreNeitherLostNorDoubled) {
         clear(s);
         EXPECT_EQ(s.len(), 4);
         EXPECT_EQ(copy(s, slice<tracked>{"q"}), 1);
+        slice<tracked> o{"a", "b", "c", "d"};
+        EXPECT_EQ(copy(o.from(1), o), 3);
+        EXPECT_TRUE(equal(o, slice<tracked>{"a", "a", "b", "c"}));
+        EXPECT_EQ(copy(o, o.from(2)), 2);
+        EXPECT_TRUE(equal(o, slice<tracked>{"b", "c", "b", "c"}));
         reverse(s);
         EXPECT_EQ(s[3].text, "q");
         static_cast<void>(repeat(s, 3));
