@@ -93,10 +93,11 @@ inline std::uint64_t process_secret() noexcept {
 /// A seed for the map whose first block is at this address: odd, and with as many ones
 /// as zeros within reason, or products would be thin.
 inline std::uint64_t new_seed(const void* block) noexcept {
-    static constinit std::atomic<std::uint64_t> drawn{0};
-    // relaxed: only the numbers must differ, not their order.
-    const std::uint64_t n = drawn.fetch_add(default_seed, std::memory_order_relaxed);
-    return finalise(process_secret() ^ n ^ reinterpret_cast<std::uintptr_t>(block)) | 1;
+    static constinit thread_local std::uint64_t drawn = 0;
+    drawn += default_seed;
+    const std::uint64_t here = reinterpret_cast<std::uintptr_t>(&drawn) ^
+                               reinterpret_cast<std::uintptr_t>(block) << 24;
+    return finalise(process_secret() ^ drawn ^ here) | 1;
 }
 
 }  // namespace detail

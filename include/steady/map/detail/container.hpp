@@ -40,6 +40,9 @@ concept transparent_lookup = requires {
 template <class Q, class Key, class Hash, class Equal>
 concept foreign_key = transparent_lookup<Hash, Equal> && !std::same_as<std::remove_cvref_t<Q>, Key>;
 
+template <class Element, bool Stable, class Hash, class Equal, class Alloc>
+class hash_container;
+
 template <class Table, bool Const>
 class table_iterator {
 public:
@@ -52,37 +55,43 @@ public:
 
     table_iterator() noexcept = default;
     table_iterator(const Table* table, const typename Table::position_type& at) noexcept
-        : table_{table}, at_{at} {}
+        : table_{table} {
+        walk_.at = at;
+    }
+    table_iterator(const Table* table, const typename Table::walk_position& at) noexcept
+        : table_{table}, walk_{at} {}
     template <bool OtherConst>
         requires(Const && !OtherConst)
     table_iterator(const table_iterator<Table, OtherConst>& other)
-    noexcept : table_{other.table_}, at_{other.at_} {}
+    noexcept : table_{other.table_}, walk_{other.walk_} {}
 
     [[nodiscard]] reference operator*() const noexcept {
-        STEADY_ASSERT(1, at_ && at_.group[at_.index] != 0,
+        STEADY_ASSERT(1, walk_.at && *walk_.at.tag != 0,
                       "I1: an iterator is dereferenced at the end or after its entry was erased");
-        return at_.slot().value();
+        return walk_.at.slot().value();
     }
     [[nodiscard]] pointer operator->() const noexcept { return &**this; }
     table_iterator& operator++() noexcept {
-        table_->advance(at_);
+        table_->advance(walk_);
         return *this;
     }
     table_iterator operator++(int) noexcept {
         table_iterator before = *this;
-        table_->advance(at_);
+        table_->advance(walk_);
         return before;
     }
     friend bool operator==(const table_iterator& a, const table_iterator& b) noexcept {
-        return a.at_.slots == b.at_.slots && a.at_.index == b.at_.index;
+        return a.walk_.at.entry == b.walk_.at.entry;
     }
 
-    [[nodiscard]] const typename Table::position_type& where() const noexcept { return at_; }
+    [[nodiscard]] const typename Table::position_type& where() const noexcept { return walk_.at; }
 
 private:
     friend class table_iterator<Table, true>;
+    template <class, bool, class, class, class>
+    friend class hash_container;
     const Table* table_ = nullptr;
-    typename Table::position_type at_{};
+    typename Table::walk_position walk_{};
 };
 
 /// An entry that belongs to no container: what extract() returns and insert() takes.
@@ -244,8 +253,8 @@ public:
     [[nodiscard]] iterator begin() noexcept { return {&table_, table_.first()}; }
     [[nodiscard]] const_iterator begin() const noexcept { return {&table_, table_.first()}; }
     [[nodiscard]] const_iterator cbegin() const noexcept { return begin(); }
-    [[nodiscard]] iterator end() noexcept { return {&table_, {}}; }
-    [[nodiscard]] const_iterator end() const noexcept { return {&table_, {}}; }
+    [[nodiscard]] iterator end() noexcept { return {&table_, position_type{}}; }
+    [[nodiscard]] const_iterator end() const noexcept { return {&table_, position_type{}}; }
     [[nodiscard]] const_iterator cend() const noexcept { return end(); }
     [[nodiscard]] bool empty() const noexcept { return table_.size() == 0; }
     [[nodiscard]] size_type size() const noexcept { return table_.size(); }
@@ -409,7 +418,7 @@ public:
     ///
     /// Returns    the entry after it.
     iterator erase(const_iterator at) noexcept {
-        iterator after{&table_, at.where()};
+        iterator after{&table_, at.walk_};
         ++after;
         table_.erase_at(at.where());
         return after;
@@ -419,7 +428,7 @@ public:
     }
     iterator erase(const_iterator from, const_iterator to) noexcept {
         while (from != to) from = erase(from);
-        return {&table_, to.where()};
+        return {&table_, to.walk_};
     }
 
     /// Takes an entry out without copying it.
@@ -617,6 +626,12 @@ void find_batches(Container& container, const Keys& keys, Put&& put) {
     const table& t = container.raw_table();
     auto next = std::ranges::begin(keys);
     const auto end = std::ranges::end(keys);
+    // What fits a core's own cache is found sooner than asked for.
+    constexpr std::size_t cached_slots = (std::size_t{1} << 20) / sizeof(typename table::slot_type);
+    if (t.slot_count() < cached_slots) {
+        for (; next != end; ++next) put(t.find(*next));
+        return;
+    }
     while (next != end) {
         auto key = next;
         unsigned n = 0;

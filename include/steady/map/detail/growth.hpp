@@ -110,7 +110,7 @@ void STEADY_TABLE_TYPE::resize_small(unsigned group_count) {
                 Slot& slot = from.slots[g * group_slots + i];
                 const position_type at = free_slot_in_cluster(hash_of_slot(slot), to);
                 slot.relocate_to(at.slot());
-                at.group[at.index] = group[i];
+                *at.tag = group[i];
             }
         }
         blocks::deallocate(alloc_, reinterpret_cast<std::byte*>(groups_),
@@ -385,7 +385,7 @@ void STEADY_TABLE_TYPE::move_out(const cluster_place& at, std::uint64_t family, 
         if (!place) [[unlikely]]
             place = free_slot_chained(there);
         slot.relocate_to(place.slot());
-        place.group[place.index] = tag;
+        *place.tag = tag;
         tag = 0;
     };
     cluster_place target[most_positions];
@@ -406,7 +406,7 @@ void STEADY_TABLE_TYPE::move_out(const cluster_place& at, std::uint64_t family, 
             for_each_entry(block, [&](const position_type& entry) {
                 const unsigned to =
                     next[(hash_of_slot(entry.slot()) >> level) & (position_indices - 1)];
-                if (to != pos) move_to(target_at(to), entry.slot(), entry.group[entry.index]);
+                if (to != pos) move_to(target_at(to), entry.slot(), *entry.tag);
             });
         });
     }
@@ -465,7 +465,7 @@ void STEADY_TABLE_TYPE::tidy_chain(const cluster_place& at) noexcept {
                 const position_type place = free_slot_in_cluster(hash_of_slot(slot), at);
                 if (!place) continue;  // its bits are set in every group now
                 slot.relocate_to(place.slot());
-                place.group[place.index] = group[i];
+                *place.tag = group[i];
                 group[i] = 0;
             }
         }
@@ -509,17 +509,9 @@ void STEADY_TABLE_TYPE::give_back_block(std::byte* block) noexcept {
 
 // ---- After erasures.
 
-/// The cluster whose groups this position is in, or is chained to.
-STEADY_TABLE
-auto STEADY_TABLE_TYPE::owner_of(const position_type& at) const noexcept -> cluster_place {
-    if (large_ == nullptr) return {groups_, slots_, last_group_};
-    const std::uint64_t cluster = cluster_of(at.group);
-    return cluster_at(cluster == no_cluster ? header_of(at).cluster : cluster);
-}
-
 STEADY_TABLE
 void STEADY_TABLE_TYPE::tidy_after_erase(position_type at) noexcept {
-    const cluster_place owner = owner_of(at);
+    const cluster_place owner = place_of(hash_of_slot(at.slot()));
     erase_at(at);
     credit_ = 0;
     if (owner.last != shape::groups - 1) return;  // few groups: a search is short anyway

@@ -147,16 +147,24 @@ struct near_slots {
     }
 };
 
-/// Where an entry stands, or nowhere.
+/// Where an entry stands, or nowhere: two pointers, so that it travels in registers. Groups
+/// are aligned to 16, so the tag's address is the group's and the index.
 template <class Slot>
 struct position {
-    std::uint8_t* group = nullptr;
-    Slot* slots = nullptr;  // of the group; null: nowhere
-    std::uint16_t index = 0;
-    std::uint16_t groups_left = 0;  // behind this one, in its cluster or block
+    std::uint8_t* tag = nullptr;
+    Slot* entry = nullptr;  // null: nowhere
 
-    [[nodiscard]] explicit operator bool() const noexcept { return slots != nullptr; }
-    [[nodiscard]] Slot& slot() const noexcept { return slots[index]; }
+    position() noexcept = default;
+    [[gnu::always_inline]] position(std::uint8_t* group, Slot* slots, unsigned index) noexcept
+        : tag{group + index}, entry{slots + index} {}
+
+    [[nodiscard]] explicit operator bool() const noexcept { return entry != nullptr; }
+    [[nodiscard]] Slot& slot() const noexcept { return *entry; }
+    [[nodiscard]] unsigned index() const noexcept {
+        return static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(tag) % group_bytes);
+    }
+    [[nodiscard]] std::uint8_t* group() const noexcept { return tag - index(); }
+    [[nodiscard]] Slot* slots() const noexcept { return entry - index(); }
 };
 
 template <class Slot, class Hash, class Equal, class Alloc>
@@ -224,8 +232,7 @@ public:
     template <class Q>
     [[nodiscard, gnu::always_inline]] position_type find_from(const Q& key, std::uint64_t hash,
                                                               const home_place& at) const {
-        const position_type found =
-            find_in_group<true>(key, hash, at.group, at.slots, at.last - at.home);
+        const position_type found = find_in_group<true>(key, hash, at.group, at.slots);
         if (found) [[likely]]
             return found;
         if ((at.group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
@@ -261,8 +268,7 @@ public:
         if (const position_type found = find_from(key, hash, at)) return {found, false};
         const auto empty = group16{at.group}.match_empty(slot_tags);
         if (size_ < grow_at_ && empty) [[likely]] {
-            const position_type fresh{at.group, at.slots, choose_slot(empty, at.slots, hash),
-                                      static_cast<std::uint16_t>(at.last - at.home)};
+            const position_type fresh{at.group, at.slots, choose_slot(empty, at.slots, hash)};
             make_at(fresh, hash, make);
             return {fresh, true};
         }
@@ -285,26 +291,24 @@ public:
     [[gnu::always_inline]] void make_at(const position_type& at, std::uint64_t hash, Make&& make) {
         make(at.slot());
         at.slot().keep_hash(hash);
-        at.group[at.index] = tag_of(hash);
+        *at.tag = tag_of(hash);
         ++size_;
     }
 
     /// Destroys the entry. Nothing else moves.
     void erase_at(position_type at) noexcept {
         at.slot().destroy(alloc_);
-        at.group[at.index] = 0;
+        *at.tag = 0;
         --size_;
     }
 
     /// Destroys the entry and does a share of the tidying and shrinking that is due.
     void erase_and_tidy(position_type at) noexcept {
-        const std::uint8_t overflow = at.group[group_slots];
-        if (overflow != 0) [[unlikely]] {
-            credit_ += 1;
-            if (credit_ >= tidy_credit) {
-                tidy_after_erase(at);
-                return;
-            }
+        // Added, not branched on: whether a group has overflowed cannot be predicted.
+        credit_ += at.group()[group_slots] != 0;
+        if (credit_ >= tidy_credit) [[unlikely]] {
+            tidy_after_erase(at);
+            return;
         }
         erase_at(at);
         if (size_ < shrink_at_) [[unlikely]]
@@ -313,7 +317,7 @@ public:
 
     /// Takes the entry out without destroying it: it has been moved away.
     void forget_at(position_type at) noexcept {
-        at.group[at.index] = 0;
+        *at.tag = 0;
         --size_;
     }
 
@@ -341,9 +345,17 @@ public:
 
     // ---- Walking.
 
-    [[nodiscard]] position_type first() const noexcept;
+    /// A position on its way: which entries of its group are still to come, and how many
+    /// groups of its cluster or block. Both are found out when the first step is made.
+    struct walk_position {
+        static constexpr unsigned unknown = ~0u;
+        position_type at{};
+        group16::mask rest{};
+        unsigned groups_left = unknown;
+    };
+    [[nodiscard]] walk_position first() const noexcept;
     /// The next entry in the order of storage.
-    void advance(position_type& at) const noexcept;
+    void advance(walk_position& at) const noexcept;
     /// Calls `visit(slot)` for every entry of the family with this number.
     template <class Visit>
     void for_each_in_family(std::uint64_t family, Visit&& visit) const;
@@ -389,7 +401,7 @@ private:
 
     static constexpr unsigned segments = 40;
     // Erasures from groups with overflow after which one cluster is tidied.
-    static constexpr unsigned tidy_credit = 96;
+    static constexpr unsigned tidy_credit = 192;
 
     /// Where cluster 0 would be, were it in this segment.
     struct segment_base {
@@ -467,12 +479,12 @@ private:
         }
         return no_cluster;
     }
-    /// The header of the cluster or block in which this position is.
-    [[nodiscard]] cluster_header& header_of(const position_type& at) const noexcept {
-        const std::uint64_t cluster = cluster_of(at.group);
+    /// The header of the cluster or block in whose last group this position is.
+    [[nodiscard]] cluster_header& header_after(const position_type& at) const noexcept {
+        const std::uint64_t cluster = cluster_of(at.tag);
         if (cluster != no_cluster) return header_of(cluster);
-        const unsigned g = shape::block_groups - 1u - at.groups_left;
-        return header_behind(at.slots - g * group_slots, shape::block_slots);
+        return header_behind(at.slots() - (shape::block_groups - 1) * group_slots,
+                             shape::block_slots);
     }
     [[nodiscard]] bool has_chain(const cluster_place& at) const noexcept {
         return large_ != nullptr && header_of(at.cluster).overflow != nullptr;
@@ -510,8 +522,8 @@ private:
     ///            before the tags have come, one that expects a miss does not send it.
     template <bool Ahead, class Q>
     [[nodiscard, gnu::always_inline]] position_type find_in_group(const Q& key, std::uint64_t hash,
-                                                                  std::uint8_t* group, Slot* slots,
-                                                                  unsigned groups_left) const {
+                                                                  std::uint8_t* group,
+                                                                  Slot* slots) const {
         auto m = group16{group}.match_word(tag_word_of(hash), slot_tags);
         if (m) {
             if constexpr (Ahead) prefetch_slot(slots, hash);
@@ -519,8 +531,7 @@ private:
                 const unsigned i = m.lowest();
                 if (is_key(slots[i], key, hash)) [[likely]] {
                     if (slots == nullptr) __builtin_unreachable();  // so `found` is known
-                    return {group, slots, static_cast<std::uint16_t>(i),
-                            static_cast<std::uint16_t>(groups_left)};
+                    return {group, slots, i};
                 }
             } while (m.drop_lowest());
         }
@@ -537,7 +548,7 @@ private:
             const unsigned g = home ^ n;
             std::uint8_t* const group = at.groups + std::size_t{g} * group_bytes;
             if (const position_type found = find_in_group<false>(
-                    key, hash, group, at.slots + std::size_t{g} * group_slots, at.last - g)) {
+                    key, hash, group, at.slots + std::size_t{g} * group_slots)) {
                 return found;
             }
             if ((group[group_slots] & overflow_bit(hash)) == 0) return {};
@@ -559,13 +570,14 @@ private:
                                                  const cluster_place& at) const;
 
     /// One of the empty slots of a group: where the line is that a search fetches ahead.
-    [[nodiscard, gnu::always_inline]] static std::uint16_t choose_slot(
-        group16::mask empty, const Slot* slots, std::uint64_t hash) noexcept {
+    [[nodiscard, gnu::always_inline]] static unsigned choose_slot(group16::mask empty,
+                                                                  const Slot* slots,
+                                                                  std::uint64_t hash) noexcept {
         const unsigned wish = preferred_slot(hash);
         const auto near = empty & near_slots<Slot>::of(slots, wish);
         // Both, then a conditional move: whether the line has room cannot be predicted.
         const unsigned nearest = near.lowest(), first = empty.lowest();
-        return static_cast<std::uint16_t>(near ? nearest : first);
+        return near ? nearest : first;
     }
 
     /// An empty slot for this hash, in the nearest group that has one; the groups passed
@@ -577,7 +589,18 @@ private:
         if (const position_type found = free_slot_in_cluster(hash, at)) return found;
         return free_slot_chained(at);
     }
-    static position_type free_slot_in_cluster(std::uint64_t hash, const cluster_place& at) noexcept;
+    [[gnu::always_inline]] static position_type free_slot_in_cluster(
+        std::uint64_t hash, const cluster_place& at) noexcept {
+        const unsigned home = home_of(hash, at.last);
+        std::uint8_t* const group = at.groups + std::size_t{home} * group_bytes;
+        if (const auto empty = group16{group}.match_empty(slot_tags)) [[likely]] {
+            Slot* const slots = at.slots + std::size_t{home} * group_slots;
+            return {group, slots, choose_slot(empty, slots, hash)};
+        }
+        return free_slot_beyond(hash, at);
+    }
+    [[gnu::noinline]] static position_type free_slot_beyond(std::uint64_t hash,
+                                                            const cluster_place& at) noexcept;
     position_type free_slot_chained(const cluster_place& at);
     static unsigned count_entries(const cluster_place& at) noexcept;
 
@@ -610,7 +633,6 @@ private:
     void give_back_block(std::byte* block) noexcept;
     [[gnu::noinline]] void shrink_a_little() noexcept;
     [[gnu::noinline]] void tidy_after_erase(position_type at) noexcept;
-    cluster_place owner_of(const position_type& at) const noexcept;
     void set_limits() noexcept;
     static std::uint64_t limit_of(const growth_state& s) noexcept;
     void announce_growth(time_point began, bytes before, std::uint64_t moved,
@@ -643,7 +665,8 @@ private:
         std::swap(credit_, other.credit_);
         ++relocations_, ++other.relocations_;
     }
-    bool next_place(position_type& at) const noexcept;
+    bool next_place(position_type& at, unsigned& groups_left) const noexcept;
+    [[gnu::noinline]] unsigned count_groups_left(const position_type& at) const noexcept;
     template <class Do>
     void for_each_place(Do&& action) const;
     template <class Do>
@@ -684,8 +707,7 @@ auto table<Slot, Hash, Equal, Alloc>::find_chained(const Q& key, std::uint64_t h
             Slot* const slots = c.slots + std::size_t{g} * group_slots;
             for (const unsigned i : group16{group}.match(tag, slot_tags)) {
                 if (is_key(slots[i], key, hash)) {
-                    return {group, slots, static_cast<std::uint16_t>(i),
-                            static_cast<std::uint16_t>(c.last - g)};
+                    return {group, slots, i};
                 }
             }
         }
@@ -694,8 +716,8 @@ auto table<Slot, Hash, Equal, Alloc>::find_chained(const Q& key, std::uint64_t h
 }
 
 template <class Slot, class Hash, class Equal, class Alloc>
-auto table<Slot, Hash, Equal, Alloc>::free_slot_in_cluster(std::uint64_t hash,
-                                                           const cluster_place& at) noexcept
+auto table<Slot, Hash, Equal, Alloc>::free_slot_beyond(std::uint64_t hash,
+                                                       const cluster_place& at) noexcept
     -> position_type {
     const unsigned home = home_of(hash, at.last);
     for (unsigned n = 0; n <= at.last; ++n) {
@@ -703,8 +725,7 @@ auto table<Slot, Hash, Equal, Alloc>::free_slot_in_cluster(std::uint64_t hash,
         std::uint8_t* const group = at.groups + std::size_t{g} * group_bytes;
         if (const auto empty = group16{group}.match_empty(slot_tags)) {
             Slot* const slots = at.slots + std::size_t{g} * group_slots;
-            return {group, slots, choose_slot(empty, slots, hash),
-                    static_cast<std::uint16_t>(at.last - g)};
+            return {group, slots, choose_slot(empty, slots, hash)};
         }
         group[group_slots] |= overflow_bit(hash);
     }
@@ -721,9 +742,7 @@ auto table<Slot, Hash, Equal, Alloc>::free_slot_chained(const cluster_place& at)
         for (unsigned g = 0; g <= c.last; ++g) {
             std::uint8_t* const group = c.groups + std::size_t{g} * group_bytes;
             if (const auto empty = group16{group}.match_empty(slot_tags)) {
-                return {group, c.slots + std::size_t{g} * group_slots,
-                        static_cast<std::uint16_t>(empty.lowest()),
-                        static_cast<std::uint16_t>(c.last - g)};
+                return {group, c.slots + std::size_t{g} * group_slots, empty.lowest()};
             }
         }
     }
@@ -732,7 +751,7 @@ auto table<Slot, Hash, Equal, Alloc>::free_slot_chained(const cluster_place& at)
     header->overflow = block;
     ++large_->chained;
     const cluster_place c = chained(block);
-    return {c.groups, c.slots, 0, static_cast<std::uint16_t>(c.last)};
+    return {c.groups, c.slots, 0};
 }
 
 template <class Slot, class Hash, class Equal, class Alloc>

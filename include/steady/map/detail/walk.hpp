@@ -17,38 +17,57 @@ namespace steady::detail {
 // ---- Iteration.
 
 STEADY_TABLE
-auto STEADY_TABLE_TYPE::first() const noexcept -> position_type {
+auto STEADY_TABLE_TYPE::first() const noexcept -> walk_position {
     if (size_ == 0) return {};
     const cluster_place start =
         large_ == nullptr ? cluster_place{groups_, slots_, last_group_} : cluster_at(0);
-    position_type at{start.groups, start.slots, 0, static_cast<std::uint16_t>(start.last)};
-    if (at.group[0] == 0) advance(at);
-    return at;
+    walk_position w{{start.groups, start.slots, 0},
+                    group16{start.groups}.match_occupied(slot_tags),
+                    start.last};
+    advance(w);
+    return w;
 }
 
 STEADY_TABLE
-inline void STEADY_TABLE_TYPE::advance(position_type& at) const noexcept {
-    auto rest =
-        group16{at.group}.match_occupied(slot_tags).without(group16::mask::first(at.index + 1u));
-    while (!rest) {
-        if (at.groups_left != 0) [[likely]] {
-            at.group += group_bytes;
-            at.slots += group_slots;
-            --at.groups_left;
-        } else if (!next_place(at)) {
-            at = {};
+inline void STEADY_TABLE_TYPE::advance(walk_position& w) const noexcept {
+    const unsigned index = w.at.index();
+    std::uint8_t* group = w.at.tag - index;
+    Slot* slots = w.at.entry - index;
+    if (w.groups_left == walk_position::unknown) [[unlikely]] {
+        w.groups_left = count_groups_left(w.at);
+        w.rest = group16{group}.match_occupied(slot_tags).without(group16::mask::first(index + 1u));
+    }
+    for (;;) {
+        while (w.rest) {
+            const unsigned next = w.rest.lowest();
+            w.rest.drop_lowest();
+            if (group[next] == 0) [[unlikely]]
+                continue;  // erased since the group was looked at
+            w.at = {group, slots, next};
             return;
         }
-        rest = group16{at.group}.match_occupied(slot_tags);
+        if (w.groups_left != 0) [[likely]] {
+            group += group_bytes;
+            slots += group_slots;
+            --w.groups_left;
+        } else {
+            w.at = {group, slots, 0};
+            if (!next_place(w.at, w.groups_left)) {
+                w = {};
+                return;
+            }
+            group = w.at.tag;
+            slots = w.at.entry;
+        }
+        w.rest = group16{group}.match_occupied(slot_tags);
     }
-    at.index = static_cast<std::uint16_t>(rest.lowest());
 }
 
-/// The first group behind the cluster or block whose last group this is.
+/// Moves from the last group of a cluster or block to the first one of the next.
 STEADY_TABLE
-bool STEADY_TABLE_TYPE::next_place(position_type& at) const noexcept {
+bool STEADY_TABLE_TYPE::next_place(position_type& at, unsigned& groups_left) const noexcept {
     if (large_ == nullptr) return false;
-    const cluster_header& header = header_of(at);
+    const cluster_header& header = header_after(at);
     cluster_place next;
     if (header.overflow != nullptr) {
         next = chained(header.overflow);
@@ -57,10 +76,27 @@ bool STEADY_TABLE_TYPE::next_place(position_type& at) const noexcept {
         if (cluster >= large_->state.clusters()) return false;
         next = cluster_at(cluster);
     }
-    at.group = next.groups;
-    at.slots = next.slots;
-    at.groups_left = static_cast<std::uint16_t>(next.last);
+    at = {next.groups, next.slots, 0};
+    groups_left = next.last;
     return true;
+}
+
+/// For an iterator that a search returned: searches do not count.
+STEADY_TABLE
+unsigned STEADY_TABLE_TYPE::count_groups_left(const position_type& at) const noexcept {
+    const auto behind = [&](const cluster_place& place) {
+        return place.last - static_cast<unsigned>((at.tag - place.groups) / group_bytes);
+    };
+    if (large_ == nullptr) return behind({groups_, slots_, last_group_});
+    const std::uint64_t cluster = cluster_of(at.tag);
+    if (cluster != no_cluster) return behind(cluster_at(cluster));
+    for (std::byte* block = header_of(large_->address.cluster(hash_of_slot(at.slot()))).overflow;;
+         block = header_of_chained(block).overflow) {
+        const cluster_place place = chained(block);
+        if (at.tag >= place.groups && at.tag < place.groups + shape::block_groups * group_bytes) {
+            return behind(place);
+        }
+    }
 }
 
 /// Calls action(place, chained) for every cluster and chained block.
@@ -97,8 +133,7 @@ void STEADY_TABLE_TYPE::for_each_entry(const cluster_place& at, Do&& action) {
         std::uint8_t* const group = at.groups + g * group_bytes;
         Slot* const slots = at.slots + g * group_slots;
         for (const unsigned i : group16{group}.match_occupied(slot_tags)) {
-            action(position_type{group, slots, static_cast<std::uint16_t>(i),
-                                 static_cast<std::uint16_t>(at.last - g)});
+            action(position_type{group, slots, i});
         }
     }
 }
@@ -184,6 +219,7 @@ void STEADY_TABLE_TYPE::copy_entries(const table& other) {
     reserve(other.size());
     small_floor_ = 1;
     if (large_ != nullptr) large_->floor = 1;
+    if (slot_count() != 0) set_limits();
     other.for_each_place([&](const cluster_place& place, bool) {
         for_each_entry(place, [&](const position_type& at) {
             const value_type& value = at.slot().value();
@@ -270,7 +306,7 @@ map_statistics STEADY_TABLE_TYPE::statistics() const {
     for_each_place([&](const cluster_place& place, bool is_chained) {
         chain = is_chained ? chain + place.last + 1 : 0;
         for_each_entry(place, [&](const position_type& at) {
-            const unsigned g = place.last - at.groups_left;
+            const auto g = static_cast<unsigned>((at.tag - place.groups) / group_bytes);
             std::size_t read = 0;
             if (is_chained) {
                 read = shape::groups + chain - place.last + g;
@@ -307,14 +343,15 @@ void STEADY_TABLE_TYPE::check() const {
             if constexpr (Slot::caches_hash) {
                 STEADY_ASSERT(0, hash == hash_of(at.slot().key()), "T2: the kept hash is another");
             }
-            STEADY_ASSERT(0, at.group[at.index] == tag_of(hash), "T2: a tag is not its hash's");
+            STEADY_ASSERT(0, *at.tag == tag_of(hash), "T2: a tag is not its hash's");
             if (large_ != nullptr) {
                 STEADY_ASSERT(0, large_->address.cluster(hash) == cluster,
                               "T1: an entry is in a cluster where no search looks");
             }
             const unsigned home = home_of(hash, owner.last);
             const unsigned steps =
-                is_chained ? owner.last + 1u : home ^ (place.last - at.groups_left);
+                is_chained ? owner.last + 1u
+                           : home ^ static_cast<unsigned>((at.tag - place.groups) / group_bytes);
             for (unsigned n = 0; n < steps; ++n) {
                 STEADY_ASSERT(0,
                               (owner.groups[(home ^ n) * group_bytes + group_slots] &

@@ -45,7 +45,7 @@ public:
             if (noted_at_ != table_->relocations() || !started_) note_family();
             while (index_ < noted_.size()) {
                 const note& n = noted_[index_++];
-                if (n.at.group[n.at.index] == 0 || table_->hash_of_slot(n.at.slot()) != n.hash) {
+                if (*n.at.tag == 0 || table_->hash_of_slot(n.at.slot()) != n.hash) {
                     continue;  // erased since
                 }
                 const std::uint64_t order = family_order(n.hash);
