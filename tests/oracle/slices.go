@@ -227,22 +227,26 @@ func sliceSample() {
 	}
 }
 
-// cost measures what f takes from the heap. The runtime itself allocates now and
-// then (a worker of the collector starts), so it is done until two times in a row
-// agree, each after `prepare`.
+// cost measures what f takes from the heap. Now and then the runtime allocates for
+// itself meanwhile (a timer of its scavenger, a worker of its collector), which can
+// only add; so it is done, each time after `prepare`, until the smallest result has
+// come three times.
 func cost(prepare, f func()) (mallocs, bytes uint64) {
 	var before, after runtime.MemStats
-	for {
-		lastMallocs, lastBytes := mallocs, bytes
+	for times := 0; times < 3; {
 		prepare()
 		runtime.ReadMemStats(&before)
 		f()
 		runtime.ReadMemStats(&after)
-		mallocs, bytes = after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
-		if mallocs == lastMallocs && bytes == lastBytes {
-			return
+		nowMallocs, nowBytes := after.Mallocs-before.Mallocs, after.TotalAlloc-before.TotalAlloc
+		switch {
+		case times == 0 || nowMallocs < mallocs || nowBytes < bytes:
+			mallocs, bytes, times = nowMallocs, nowBytes, 1
+		case nowMallocs == mallocs && nowBytes == bytes:
+			times++
 		}
 	}
+	return
 }
 
 func nothing() {}
