@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <list>
 #include <span>
 #include <sstream>
@@ -279,12 +280,19 @@ TEST(Append, GrowsAsGoDoes) {
     EXPECT_EQ(old.cap(), 1280);
 }
 
+// A range that can be read once and does not know its size.
+struct numbers_in {
+    std::istream& text;
+    [[nodiscard]] std::istream_iterator<int> begin() const { return {text}; }
+    [[nodiscard]] std::istream_iterator<int> end() const { return {}; }
+};
+
 TEST(Append, TakesAnything) {
     slice<int> s;
     s.append(1).append(2, 3).append(slice<int>{4, 5}).append_range(ints{6, 7});
     s.append_range(std::list<int>{8, 9});
     std::istringstream words("10 11");
-    s.append_range(std::ranges::istream_view<int>(words));
+    s.append_range(numbers_in{words});
     s.append_range(std::deque<short>{12});
     s.emplace_back(13);
     s.extend(2);

@@ -52,6 +52,16 @@ void zero_elements(T* from, T* to) {
     }
 }
 
+// Elements to be moved from, as a range. (Not a std::ranges::subrange: clang 14 does not
+// compile those of libstdc++ 12.)
+template <class T>
+struct moving {
+    T *from, *to;
+    [[nodiscard]] std::move_iterator<T*> begin() const { return std::move_iterator(from); }
+    [[nodiscard]] std::move_iterator<T*> end() const { return std::move_iterator(to); }
+    [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(to - from); }
+};
+
 }  // namespace detail
 
 /// Copies elements, as many as the shorter slice has. The two may overlap.
@@ -168,8 +178,7 @@ template <class T, class G, std::ranges::input_range Range>
     const std::ptrdiff_t total = s.len() - (j - i) + values.len();
     if (total > s.cap()) s.grow(total - s.len());
     return insert_range(remove(std::move(s), i, j), i,
-                        std::ranges::subrange(std::move_iterator(values.begin()),
-                                              std::move_iterator(values.end())));
+                        detail::moving<T>{values.data(), values.data() + values.len()});
 }
 template <class T, class G, class... Values>
     requires(std::convertible_to<Values, T>&&...)
