@@ -10,9 +10,31 @@
 #include <cstdint>
 #include <memory>
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "steady/core/hooks.hpp"
 #include "steady/core/units.hpp"
 
 namespace steady::detail {
+
+/// Gives the whole pages of a dead range back to the system: the addresses stay ours, the
+/// contents are gone. Unmapping a large segment would do the same in one long call.
+///
+/// Cost       one system call; 0.2 us for each resident page.
+inline void drop_pages(std::uintptr_t from, std::uintptr_t to) noexcept {
+    static const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+    from = round_up(from, page);
+    to = round_down(to, page);
+    if (from >= to) return;
+    auto* const start = reinterpret_cast<void*>(from);
+    const bytes size{to - from};
+    // A refusal (locked memory) costs memory and nothing else.
+    const int refused = madvise(start, size.count(), MADV_DONTNEED);
+    if (os_hook.armed()) {
+        os_hook.announce({os_call::decommit, start, size, refused == 0 ? size : bytes{}, false});
+    }
+}
 
 /// Bytes of at least this alignment from any standard allocator.
 template <class Alloc, std::size_t Alignment>

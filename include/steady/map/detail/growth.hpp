@@ -181,6 +181,28 @@ void STEADY_TABLE_TYPE::release_segment(unsigned index) noexcept {
     large_->base[index] = {};
 }
 
+/// Clusters from `gone` on are dead. Their pages go back a few at a time, so that nothing
+/// is left to walk when the segment goes.
+STEADY_TABLE
+void STEADY_TABLE_TYPE::drop_pages_behind(std::uint64_t gone) noexcept {
+    constexpr std::size_t small_segment = std::size_t{1} << 20, chunk = std::size_t{1} << 16;
+    constexpr std::uint64_t clusters_of_slots = std::max<std::size_t>(1, chunk / shape::stride);
+    constexpr std::uint64_t clusters_of_groups = chunk / shape::group_area;
+    const unsigned s = segment_of(gone);
+    if (large_->block[s].size < small_segment) return;
+    const std::uint64_t end = (std::uint64_t{2} << s) - 1;  // of the segment
+    const segment_base& base = large_->base[s];
+    // A page more than the chunk on each side: its ends need not be at pages.
+    if (gone % clusters_of_slots == 0) {
+        const std::uint64_t last = std::min(end, gone + clusters_of_slots + 1);
+        drop_pages(base.slots + gone * shape::stride, base.slots + last * shape::stride);
+    }
+    if (gone % clusters_of_groups == 0) {
+        const std::uint64_t last = std::min(end, gone + clusters_of_groups + 16);
+        drop_pages(base.groups + gone * shape::group_area, base.groups + last * shape::group_area);
+    }
+}
+
 /// An empty cluster behind the last one; the state does not know it yet.
 STEADY_TABLE
 void STEADY_TABLE_TYPE::add_cluster(std::uint64_t cluster) {
@@ -235,7 +257,11 @@ bool STEADY_TABLE_TYPE::merge() noexcept {
     large.address.set(large.state);
     const std::uint64_t gone = s.clusters();
     drop_chain(cluster_at(gone));
-    if (std::has_single_bit(gone + 1)) release_segment(segment_of(gone));
+    if (std::has_single_bit(gone + 1)) {
+        release_segment(segment_of(gone));
+    } else {
+        drop_pages_behind(gone);
+    }
     ++large.merges;
     large.moved += moved;
     ++relocations_;
@@ -265,6 +291,18 @@ std::uint64_t STEADY_TABLE_TYPE::redistribute(std::uint64_t family, const rows::
     const unsigned level = large_->state.level;
     family_plan plan;
     unsigned movers = 0;
+    // All of it at once: the processor's own prefetching stops at each page.
+    for (unsigned p = 0; p < pass.positions; ++p) {
+        if ((pass.leaving >> p & 1) == 0) continue;
+        const cluster_place at = cluster_at(family + (std::uint64_t{p} << level));
+        constexpr std::size_t line = 64;
+        for (std::size_t i = 0; i < shape::group_area; i += line) {
+            __builtin_prefetch(at.groups + i);
+        }
+        for (std::size_t i = 0; i < shape::stride; i += line) {
+            __builtin_prefetch(reinterpret_cast<const std::byte*>(at.slots) + i);
+        }
+    }
     for (unsigned p = 0; p < pass.positions; ++p) {
         if ((pass.leaving >> p & 1) == 0) continue;
         movers +=

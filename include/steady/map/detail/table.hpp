@@ -615,6 +615,7 @@ private:
     void prepare_segment(unsigned index);
     void release_segment(unsigned index) noexcept;
     void add_cluster(std::uint64_t cluster);
+    void drop_pages_behind(std::uint64_t gone) noexcept;
     void split();
     bool merge() noexcept;
     std::uint64_t redistribute(std::uint64_t family, const rows::traffic& pass,

@@ -251,7 +251,15 @@ void STEADY_TABLE_TYPE::release_all() noexcept {
         return;
     }
     if (large_->chained != 0) {
-        for (std::uint64_t c = 0; c < large_->state.clusters(); ++c) drop_chain(cluster_at(c));
+        std::uint64_t cluster = 0;
+        for (unsigned i = 0; large_->chained != 0; ++i) {
+            // Headers of a segment lie side by side: 1/256 of the memory.
+            for (std::uint64_t k = 0; k < std::uint64_t{1} << i && large_->chained != 0; ++k) {
+                if (large_->block[i].headers[k].overflow != nullptr)
+                    drop_chain(cluster_at(cluster));
+                ++cluster;
+            }
+        }
     }
     while (spare_ != nullptr)
         give_back_block(std::exchange(spare_, header_of_chained(spare_).overflow));
