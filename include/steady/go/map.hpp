@@ -230,7 +230,7 @@ public:
     /// Go's m[k] = v. An equal key is replaced where the difference shows: +0 by -0, a
     /// string_view by one that points elsewhere. A NaN is added every time.
     template <class Q, class W = V>
-    V& assign(Q&& key, W&& elem) {
+    [[gnu::always_inline]] V& assign(Q&& key, W&& elem) {
         if constexpr (!searchable<Q>) {
             return assign(K(std::forward<Q>(key)), std::forward<W>(elem));
         } else {
@@ -239,11 +239,11 @@ public:
         }
     }
     /// Go's m[k] where it is written to: adds V{} for an absent key.
-    V& operator[](const K& key) { return refer(key); }
-    V& operator[](K&& key) { return refer(std::move(key)); }
+    [[gnu::always_inline]] V& operator[](const K& key) { return refer(key); }
+    [[gnu::always_inline]] V& operator[](K&& key) { return refer(std::move(key)); }
     template <class Q>
         requires(internal::transparent<Hash, Eq> && !std::same_as<std::remove_cvref_t<Q>, K>)
-    V& operator[](Q&& key) { return refer(std::forward<Q>(key)); }
+    [[gnu::always_inline]] V& operator[](Q&& key) { return refer(std::forward<Q>(key)); }
 
     /// Adds the entry if the key is absent; the arguments are untouched if it is not.
     template <class Q, class... Args>
@@ -294,9 +294,7 @@ public:
     template <class Q>
         requires(!std::same_as<std::remove_cvref_t<Q>, iterator> &&
                  !std::same_as<std::remove_cvref_t<Q>, const_iterator>)
-    size_type erase(const Q& key) {
-        return remove(key);
-    }
+    [[gnu::always_inline]] size_type erase(const Q& key) { return remove(key); }
     /// Deletes the entry an iterator is at. Returns the iterator, one step on.
     iterator erase(iterator at) {
         const iterator here = at;
@@ -354,9 +352,15 @@ public:
 private:
     template <class Q>
     [[nodiscard]] auto same_as(const Q& key) const {
-        return [this, &key](const void* stored) -> bool {
-            return core_.t.same(*static_cast<const K*>(stored), key);
-        };
+        if constexpr (std::is_scalar_v<Q> && internal::in_registers<Eq>) {
+            return [same = core_.t.same, key](const void* stored) -> bool {
+                return same(*static_cast<const K*>(stored), key);
+            };
+        } else {
+            return [this, &key](const void* stored) -> bool {
+                return core_.t.same(*static_cast<const K*>(stored), key);
+            };
+        }
     }
     template <class Q>
     [[nodiscard]] std::uint64_t hash_of(const Q& key) const {

@@ -27,7 +27,7 @@ inline bmap* map_core<Layout>::home(std::uint64_t hash) const noexcept {
 
 template <class Layout>
 template <class Same>
-inline cell map_core<Layout>::find(std::uint64_t hash, Same&& same) const {
+[[gnu::always_inline]] inline cell map_core<Layout>::find(std::uint64_t hash, Same&& same) const {
     const std::uint8_t top = top_hash(hash);
     bmap* b = home(hash);
     fetch_cells(b);
@@ -41,15 +41,34 @@ inline cell map_core<Layout>::find(std::uint64_t hash, Same&& same) const {
     return {};
 }
 
-/// Where the key is in the current array, or the first empty cell of its chain.
+/// Where the key is in the current array, or the first empty cell of its chain. Most
+/// searches end in the first bucket; what goes further is out of line, so that nothing
+/// here needs a place on the stack.
 template <class Layout>
 template <class Same>
-inline spot map_core<Layout>::look(std::uint64_t hash, Same&& same) const {
+[[gnu::always_inline]] inline spot map_core<Layout>::look(std::uint64_t hash, Same same) const {
     const std::uint8_t top = top_hash(hash);
-    bmap* b = bucket(h->buckets, hash & h->bucket_mask());
+    bmap* const b = bucket(h->buckets, hash & h->bucket_mask());
     fetch_cells(b);
+    const group8 tops{b->tophash};
+    for (const unsigned i : tops.match(top)) {
+        if (same(const_cast<const void*>(key_at(b, i)))) return {b, i, true, top};
+    }
+    const auto rest = tops.match_empty();
+    if (rest) return {b, (rest | tops.match(empty_one)).lowest(), false, top};  // G2
+    return look_on(b, top, same);
+}
+
+/// The same from a bucket without rest on, where the key is not.
+template <class Layout>
+template <class Same>
+[[gnu::noinline]] spot map_core<Layout>::look_on(bmap* b, std::uint8_t top, Same same) const {
     spot free{nullptr, 0, false, top};
-    for (;;) {
+    if (const auto empty = group8{b->tophash}.match(empty_one)) {
+        free.b = b;
+        free.i = empty.lowest();
+    }
+    while ((b = overflow(b)) != nullptr) {
         const group8 tops{b->tophash};
         for (const unsigned i : tops.match(top)) {
             if (same(const_cast<const void*>(key_at(b, i)))) return {b, i, true, top};
@@ -61,10 +80,7 @@ inline spot map_core<Layout>::look(std::uint64_t hash, Same&& same) const {
                 free.i = empty.lowest();
             }
         }
-        if (rest) break;  // G2
-        bmap* const behind = overflow(b);
-        if (behind == nullptr) break;
-        b = behind;
+        if (rest) break;
     }
     return free;
 }
@@ -131,7 +147,8 @@ void map_core<Layout>::release_cell(bmap* b, unsigned i) {
 /// All eight bytes at once and without a branch on what they are: such a branch is
 /// guessed wrong every other time, and each wrong guess waits for the bucket.
 template <class Layout>
-inline void map_core<Layout>::mark_empty(bmap* head, bmap* b, unsigned i) noexcept {
+[[gnu::always_inline]] inline void map_core<Layout>::mark_empty(bmap* head, bmap* b,
+                                                                unsigned i) noexcept {
     for (;;) {
         std::uint64_t tops;
         std::memcpy(&tops, b->tophash, sizeof tops);
@@ -160,7 +177,7 @@ inline void map_core<Layout>::mark_empty(bmap* head, bmap* b, unsigned i) noexce
 
 /// Deletes the entry in a cell of the current array.
 template <class Layout>
-inline void map_core<Layout>::remove(std::uint64_t hash, cell c) {
+[[gnu::always_inline]] inline void map_core<Layout>::remove(std::uint64_t hash, cell c) {
     release_cell(c.b, c.i);
     mark_empty(bucket(h->buckets, hash & h->bucket_mask()), c.b, c.i);
     if (--h->count == 0) h->hash0 = t.random().fastrand();

@@ -115,7 +115,9 @@ public:
     template <class Same>
     [[nodiscard]] cell find(std::uint64_t hash, Same&& same) const;
     template <class Same>
-    [[nodiscard]] spot look(std::uint64_t hash, Same&& same) const;
+    [[nodiscard]] spot look(std::uint64_t hash, Same same) const;
+    template <class Same>
+    [[nodiscard]] spot look_on(bmap* b, std::uint8_t top, Same same) const;
     template <class Same>
     [[nodiscard]] spot place(std::uint64_t hash, Same&& same);
     [[nodiscard]] spot lengthen(std::uint64_t hash);
