@@ -352,15 +352,9 @@ public:
 private:
     template <class Q>
     [[nodiscard]] auto same_as(const Q& key) const {
-        if constexpr (std::is_scalar_v<Q> && internal::in_registers<Eq>) {
-            return [same = core_.t.same, key](const void* stored) -> bool {
-                return same(*static_cast<const K*>(stored), key);
-            };
-        } else {
-            return [this, &key](const void* stored) -> bool {
-                return core_.t.same(*static_cast<const K*>(stored), key);
-            };
-        }
+        return [this, &key](const void* stored) -> bool {
+            return core_.t.same(*static_cast<const K*>(stored), key);
+        };
     }
     template <class Q>
     [[nodiscard]] std::uint64_t hash_of(const Q& key) const {

@@ -27,7 +27,7 @@ inline bmap* map_core<Layout>::home(std::uint64_t hash) const noexcept {
 
 template <class Layout>
 template <class Same>
-[[gnu::always_inline]] inline cell map_core<Layout>::find(std::uint64_t hash, Same&& same) const {
+inline cell map_core<Layout>::find(std::uint64_t hash, Same&& same) const {
     const std::uint8_t top = top_hash(hash);
     bmap* b = home(hash);
     fetch_cells(b);

@@ -64,7 +64,7 @@ struct spot {
 };
 static_assert(sizeof(spot) == 16);
 
-/// A walk, field by field Go's hiter; the last three are steady's.
+/// A walk, field by field Go's hiter; the last four are steady's.
 struct hiter {
     void* key = nullptr;  // null: the walk is over
     void* elem = nullptr;
@@ -80,6 +80,7 @@ struct hiter {
     std::size_t bucket = 0;
     std::size_t checkBucket = 0;
 
+    std::uint64_t left = 0;    // live cells of bptr not yet visited; not in the replay
     bmap* array = nullptr;     // of the chain being walked
     std::size_t head = 0;      // its bucket there
     std::uint64_t clears = 0;  // of the keeper, when the walk began

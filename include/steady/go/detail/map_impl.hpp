@@ -83,7 +83,7 @@ private:
 
 template <class K, class V, class Hash, class Eq>
 template <class Q>
-[[gnu::always_inline]] inline auto map<K, V, Hash, Eq>::search(const Q& key) const -> cell {
+inline auto map<K, V, Hash, Eq>::search(const Q& key) const -> cell {
     if constexpr (!searchable<Q>) {
         return search(K(key));
     } else {

@@ -101,18 +101,22 @@ inline void map_core<Layout>::next(hiter& it) const {
             return;
         }
     }
-    // The common case: one more entry in the same bucket, which nothing has moved.
-    if (it.bptr != nullptr && it.checkBucket == no_check) {
-        const std::uint64_t live = live_cells(it.bptr, it.offset) & first_byte_from(it.i);
-        if (live != 0) {
-            const auto i = static_cast<unsigned>(std::countr_zero(live)) / 8;
-            const unsigned c = (i + it.offset) & (cells - 1);
-            if (it.bptr->tophash[c] >= min_top_hash) {
-                it.key = key_at(it.bptr, c);
-                it.elem = elem_at(it.bptr, c);
-                it.i = static_cast<std::uint8_t>(i + 1);
-                return;
-            }
+    // The common case: one more entry in the same bucket. It may have gone since its
+    // bucket was looked at, so its own byte is asked again.
+    while (it.left != 0) {
+        const auto i = static_cast<unsigned>(std::countr_zero(it.left)) / 8;
+        const unsigned c = (i + it.offset) & (cells - 1);
+        it.left &= it.left - 1;
+        const std::uint8_t top = it.bptr->tophash[c];
+        if (top >= min_top_hash) [[likely]] {
+            it.key = key_at(it.bptr, c);
+            it.elem = elem_at(it.bptr, c);
+            it.i = static_cast<std::uint8_t>(i + 1);
+            return;
+        }
+        if (!is_empty(top)) {  // the bucket has moved
+            it.left = 0;
+            it.i = static_cast<std::uint8_t>(i);
         }
     }
     next_elsewhere(it);
@@ -186,6 +190,7 @@ template <class Layout>
             it.elem = elem_at(now.b, now.i);
             it.bptr = b;
             it.i = static_cast<std::uint8_t>(i + 1);
+            if (!Layout::as_go && it.checkBucket == no_check && !moved) it.left = live & (live - 1);
             return;
         }
         b = overflow(b);
