@@ -17,7 +17,7 @@ std::string describe(const fingerprint& seen) {
 
 /// Compares the fingerprint of every pass with the reference.
 check same_index_everywhere(const experiment& done) {
-    check result{"every pass on either heap built the identical index", true,
+    check result{"every pass on either heap, and the map, built the identical index", true,
                  describe(done.reference.seen)};
     const auto compare = [&](const pass_report& pass, const char* heap, std::size_t number) {
         if (pass.seen == done.reference.seen || !result.passed) return;
@@ -31,6 +31,8 @@ check same_index_everywhere(const experiment& done) {
         compare(each.steady.timed, "steady", i + 1);
         compare(each.system.plain, "system", i + 1);
         compare(each.system.timed, "system", i + 1);
+        compare(each.map.plain, "steady::map on the steady", i + 1);
+        compare(each.map.timed, "steady::map on the steady", i + 1);
     }
     return result;
 }
@@ -60,7 +62,8 @@ check steady_counts_exactly(const experiment& done) {
 check nothing_is_left(const experiment& done) {
     check result{"after the index is destroyed, steady counts no live byte of it", true, "0 B"};
     for (const round& each : done.rounds) {
-        for (const pass_report* pass : {&each.steady.plain, &each.steady.timed}) {
+        for (const pass_report* pass :
+             {&each.steady.plain, &each.steady.timed, &each.map.plain, &each.map.timed}) {
             if (pass->freed.live_bytes == 0 && pass->freed.allocations == pass->freed.frees) {
                 continue;
             }
@@ -102,6 +105,8 @@ void run_experiment(std::string_view text, unsigned rounds, progress_line& progr
                                 kind == pass_kind::plain ? "time and memory" : "latencies"));
                 run(who, kind, kind == pass_kind::plain ? heap.plain : heap.timed);
             }
+            progress.show(fmt::format("round {} of {}: steady::map", number + 1, rounds));
+            run(subject::map, kind, kind == pass_kind::plain ? now.map.plain : now.map.timed);
         }
         progress.show(fmt::format("round {} of {}: control loop", number + 1, rounds));
         run(subject::control, pass_kind::timed, now.control);

@@ -2,8 +2,8 @@
 // which of their answers must agree.
 //
 //   reference          counted, plain      what to expect: words, checksum, allocations
-//   round 1            steady plain, system plain, steady timed, system timed, control
-//   round 2            system plain, steady plain, system timed, steady timed, control
+//   round 1            steady plain, system plain, map plain, the same timed, control
+//   round 2            system plain, steady plain, map plain, the same timed, control
 //   ...                and so on in alternation
 //
 // Each pass has a process of its own, so no heap inherits memory from another.
@@ -22,7 +22,7 @@
 
 namespace steady::cli::demo {
 
-/// Both passes of one heap in one round.
+/// Both passes of one heap, or of the map, in one round.
 struct heap_round {
     pass_report plain;
     pass_report timed;
@@ -32,6 +32,7 @@ struct round {
     bool steady_first = false;
     heap_round steady;
     heap_round system;
+    heap_round map;
     pass_report control;
 };
 
@@ -42,7 +43,7 @@ struct check {
 };
 
 struct experiment {
-    /// `memory` keeps the rounds; about 350 KB each.
+    /// `memory` keeps the rounds; about 500 KB each.
     explicit experiment(std::pmr::memory_resource* memory) : rounds(memory) {}
 
     clock_facts clock;

@@ -3,6 +3,8 @@
 //   command, version, machine, clock, input, index       what was measured, and on what
 //   checks[]                                             what had to hold, and what was seen
 //   results{KEY: {steady, system, ratio}}                medians with smallest and largest
+//   map{KEY: {steady, system, ratio}}                    the same for steady::map (here `steady`)
+//                                                        and unordered_map on steady's heap
 //   latencies{every_word, new_words}                     the same per percentile, with control
 //   histograms{HEAP: {every_word, new_words}}            all rounds added: [ns, count] pairs
 //   rounds[]                                             every figure of every pass
@@ -174,6 +176,16 @@ std::string to_json(const corpus& input, const experiment& done) {
     for (const metric& each : plain_metrics) {
         report["results"][each.key] = of(compare(done, each.of));
     }
+    for (const metric& each : plain_metrics) {
+        report["map"][each.key] = of(compare(done, each.of, tables));
+    }
+    for (const percentile& each : percentiles) {
+        const auto value = [&](const heap_round& pass) {
+            return done.clock.nanoseconds(pass.timed.new_words.percentile(each.fraction));
+        };
+        report["map"]["new_words_" + std::string(each.key) + "_nanoseconds"] =
+            of(compare(done, value, tables));
+    }
     report["latencies"] = {{"every_word", latencies_of(done, &pass_report::every_word, true)},
                            {"new_words", latencies_of(done, &pass_report::new_words, false)}};
     report["histograms"] = histograms_of(done);
@@ -183,6 +195,7 @@ std::string to_json(const corpus& input, const experiment& done) {
                                     {"first", each.steady_first ? "steady" : "system"},
                                     {"steady", of(each.steady, done.clock)},
                                     {"system", of(each.system, done.clock)},
+                                    {"map", of(each.map, done.clock)},
                                     {"control", of(each.control.every_word, done.clock)}});
     }
     // A path need not be UTF-8; what is not is replaced rather than thrown at.

@@ -74,15 +74,23 @@ struct comparison {
     std::optional<summary> ratio;  // empty when the system's figure is 0 or less in some round
 };
 
+/// Which two are compared: the heaps under one table, or the tables on one heap.
+struct contest {
+    heap_round round::*mine;
+    heap_round round::*other;
+};
+inline constexpr contest heaps{&round::steady, &round::system};
+inline constexpr contest tables{&round::map, &round::steady};
+
 /// `value` maps a heap_round to a figure.
 template <class Value>
-comparison compare(const experiment& done, Value&& value) {
+comparison compare(const experiment& done, Value&& value, contest between = heaps) {
     std::vector<double> steady;
     std::vector<double> system;
     std::vector<double> ratios;
     for (const round& each : done.rounds) {
-        steady.push_back(value(each.steady));
-        system.push_back(value(each.system));
+        steady.push_back(value(each.*between.mine));
+        system.push_back(value(each.*between.other));
         if (system.back() > 0) ratios.push_back(steady.back() / system.back());
     }
     comparison result{summarise(steady), summarise(system), std::nullopt};

@@ -25,6 +25,7 @@
 #include "demo/words.hpp"
 #include "steady/heap/allocator.hpp"
 #include "steady/heap/statistics.hpp"
+#include "steady/map/map.hpp"
 #include "support/child.hpp"
 
 namespace steady::cli::demo {
@@ -70,6 +71,7 @@ struct counting_allocator {
 
 /// The same hash for every string type; std::hash knows only std::allocator's.
 struct word_hash {
+    using is_transparent = void;
     std::size_t operator()(std::string_view word) const noexcept {
         return std::hash<std::string_view>{}(word);
     }
@@ -81,6 +83,11 @@ using key_of = std::basic_string<char, std::char_traits<char>, Allocator<char>>;
 template <template <class> class Allocator>
 using index_of = std::unordered_map<key_of<Allocator>, std::uint64_t, word_hash, std::equal_to<>,
                                     Allocator<std::pair<const key_of<Allocator>, std::uint64_t>>>;
+
+/// steady's own table, with the same keys, hash and heap.
+template <template <class> class Allocator>
+using map_of = steady::map<key_of<Allocator>, std::uint64_t, word_hash, std::equal_to<>,
+                           Allocator<std::pair<const key_of<Allocator>, std::uint64_t>>>;
 
 /// FNV-1a over the word, mixed with its count and added up: the order of the
 /// table plays no part, and the figure is the same on every machine.
@@ -202,13 +209,13 @@ void measure_indexing(pass_report& report, Work&& work) {
     report.indexing = difference(read_process_counts(), before);
 }
 
-template <class Heap>
+template <class Heap, class Index>
 void index_pass(pass_kind kind, std::string_view text, const clock_facts& clock,
                 pass_report& report) {
     const std::uint64_t resident_before = resident_bytes();
     const heap_report heap_before = Heap::read();
     {
-        std::optional<index_of<Heap::template allocator>> index(std::in_place);
+        std::optional<Index> index(std::in_place);
         measure_indexing(report, [&] {
             if (kind == pass_kind::plain) return index_words(text, *index);
             with_clock(clock, [&](auto ticks) {
@@ -246,6 +253,7 @@ void touch(std::string_view text) {
 const char* name_of(subject who) {
     switch (who) {
         case subject::steady: return "steady";
+        case subject::map: return "steady::map";
         case subject::system: return "system";
         case subject::counted: return "counted";
         case subject::control: return "control";
@@ -263,13 +271,21 @@ void run_pass(subject who, pass_kind kind, std::string_view text, const clock_fa
     malloc_trim(0);
     const std::string name = std::string("the ") + name_of(kind) + " pass on the " + name_of(who) +
                              (who == subject::control ? " loop" : " heap");
+    using steady_index = index_of<steady_heap::allocator>;
+    using steady_map = map_of<steady_heap::allocator>;
+    using system_index = index_of<system_heap::allocator>;
+    using counted_index = index_of<counted_heap::allocator>;
     run_in_child(name, report, [&](pass_report& mine) {
         mine = {};  // also gives the child its own copy of these pages
         touch(text);
         switch (who) {
-            case subject::steady: return index_pass<steady_heap>(kind, text, clock, mine);
-            case subject::system: return index_pass<system_heap>(kind, text, clock, mine);
-            case subject::counted: return index_pass<counted_heap>(kind, text, clock, mine);
+            case subject::steady:
+                return index_pass<steady_heap, steady_index>(kind, text, clock, mine);
+            case subject::map: return index_pass<steady_heap, steady_map>(kind, text, clock, mine);
+            case subject::system:
+                return index_pass<system_heap, system_index>(kind, text, clock, mine);
+            case subject::counted:
+                return index_pass<counted_heap, counted_index>(kind, text, clock, mine);
             case subject::control: return control_pass(text, clock, mine);
         }
     });

@@ -2,6 +2,8 @@
 // one heap, and report what that took.
 //
 // Terms   subject  who is measured:  steady   steady::allocator
+//                                    map      the same heap, steady::map in the place of
+//                                             std::unordered_map
 //                                    system   std::allocator, so operator new, so malloc
 //                                    counted  std::allocator behind a counter: the reference
 //                                    control  nothing: the words are read, no insert happens
@@ -12,7 +14,8 @@
 // overlapping them. Latencies need it; the total time must not contain it.
 //
 // What one insert is: `++index[key(word)]`, as everyone writes it: a string for
-// the key, a node when the word is new, a larger bucket array now and then.
+// the key, a node when the word is new, a larger bucket array now and then. (In steady::map
+// an entry in the table, and a family split now and then.)
 #pragma once
 
 #include <cstdint>
@@ -24,7 +27,7 @@
 
 namespace steady::cli::demo {
 
-enum class subject : std::uint8_t { steady, system, counted, control };
+enum class subject : std::uint8_t { steady, map, system, counted, control };
 enum class pass_kind : std::uint8_t { plain, timed };
 
 const char* name_of(subject who);

@@ -53,15 +53,15 @@ std::vector<cell> row_of(const char* label, const comparison& found, unit in, bo
 
 /// The percentiles of one histogram of both heaps, and of the control loop when `control`.
 void add_latencies(table& rows, const experiment& done, const char* title,
-                   histogram pass_report::*which, bool control) {
+                   histogram pass_report::*which, bool control, contest between = heaps) {
     rows.add_space();
     rows.add({{title, tone::strong}});
     for (const percentile& each : percentiles) {
         const auto value = [&](const pass_report& pass) {
             return done.clock.nanoseconds((pass.*which).percentile(each.fraction));
         };
-        const comparison found =
-            compare(done, [&](const heap_round& heap) { return value(heap.timed); });
+        const comparison found = compare(
+            done, [&](const heap_round& heap) { return value(heap.timed); }, between);
         const std::string label = std::string("  ") + each.label;
         std::vector<cell> row = row_of(label.c_str(), found, unit::nanoseconds, true);
         if (control) {
@@ -160,7 +160,18 @@ std::string to_table(const corpus& input, const experiment& done, bool colour) {
     }
     add_latencies(rows, done, "insert latency, every word", &pass_report::every_word, true);
     add_latencies(rows, done, "insert latency, new words only", &pass_report::new_words, false);
-    return head(input, done) + rows.print(colour) +
+    table maps;
+    maps.add({{"the same index, on steady's heap"},
+              {"steady::map", tone::strong},
+              {"unordered_map", tone::strong},
+              {"ratio", tone::strong},
+              {"spread", tone::strong}});
+    for (const metric& each : plain_metrics) {
+        maps.add(row_of(each.label, compare(done, each.of, tables), each.in, each.less_is_better));
+    }
+    add_latencies(maps, done, "insert latency, new words only", &pass_report::new_words, false,
+                  tables);
+    return head(input, done) + rows.print(colour) + '\n' + maps.print(colour) +
            "\n  control: the same loop and clock without an insert; its tail is the machine's, "
            "not a heap's\n" +
            describe_checks(done, colour);
