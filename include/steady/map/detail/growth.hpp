@@ -185,7 +185,7 @@ void STEADY_TABLE_TYPE::release_segment(unsigned index) noexcept {
 /// is left to walk when the segment goes.
 STEADY_TABLE
 void STEADY_TABLE_TYPE::drop_pages_behind(std::uint64_t gone) noexcept {
-    constexpr std::size_t small_segment = std::size_t{1} << 20, chunk = std::size_t{1} << 16;
+    constexpr std::size_t small_segment = std::size_t{1} << 20, chunk = std::size_t{1} << 15;
     constexpr std::uint64_t clusters_of_slots = std::max<std::size_t>(1, chunk / shape::stride);
     constexpr std::uint64_t clusters_of_groups = chunk / shape::group_area;
     const unsigned s = segment_of(gone);
@@ -227,12 +227,41 @@ void STEADY_TABLE_TYPE::split() {
         redistribute(s.split, split_traffic[s.stage], position_rows[s.stage + 1u].data());
     large.state.advance();
     large.address.set(large.state);
+    prepare_ahead();
     large.shrinking = false;
     ++large.splits;
     large.moved += moved;
     ++relocations_;
     set_limits();
     if (watched) announce_growth(began, before, moved, shape::pages_of_cluster);
+}
+
+/// What the first split of a new segment would have to do all at once, done by the four
+/// splits before it: taking the memory, and the first page of each of its three parts.
+STEADY_TABLE
+void STEADY_TABLE_TYPE::prepare_ahead() noexcept {
+    const std::uint64_t next = large_->state.clusters();
+    const std::uint64_t ahead = next + 4;
+    const unsigned index = segment_of(ahead);
+    const std::uint64_t first = (std::uint64_t{1} << index) - 1;
+    if (first <= next || first > ahead) return;
+    const auto touch = [](std::uintptr_t address) {
+        *reinterpret_cast<volatile std::uint8_t*>(address) = 0;  // nobody has been here yet
+    };
+    if (first == ahead) {
+        try {
+            prepare_segment(index);
+        } catch (...) {
+            // The split that needs it will ask again and say so.
+        }
+    } else if (large_->block[index].start != nullptr) {
+        const segment_base& base = large_->base[index];
+        if (first == next + 3) touch(base.groups + first * shape::group_area);
+        if (first == next + 2) touch(base.slots + first * shape::stride);
+        if (first == next + 1) {
+            touch(reinterpret_cast<std::uintptr_t>(large_->block[index].headers));
+        }
+    }
 }
 
 STEADY_TABLE
@@ -259,6 +288,8 @@ bool STEADY_TABLE_TYPE::merge() noexcept {
     drop_chain(cluster_at(gone));
     if (std::has_single_bit(gone + 1)) {
         release_segment(segment_of(gone));
+        // One that was prepared ahead goes too.
+        release_segment(segment_of(gone) + 1);
     } else {
         drop_pages_behind(gone);
     }

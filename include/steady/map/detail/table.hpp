@@ -617,6 +617,7 @@ private:
     void add_cluster(std::uint64_t cluster);
     void drop_pages_behind(std::uint64_t gone) noexcept;
     void split();
+    void prepare_ahead() noexcept;
     bool merge() noexcept;
     std::uint64_t redistribute(std::uint64_t family, const rows::traffic& pass,
                                const std::uint8_t* next);
