@@ -36,13 +36,13 @@ TEST(Address, A2_TheEndOfOneLevelIsTheBeginningOfTheNext) {
     end.retreat();
     ASSERT_EQ(end.level + 1, begin.level);
     // One family short of the end: all others are where the next level wants them.
-    auto before = std::make_unique<address_function>(),
-         after = std::make_unique<address_function>();
+    auto before = std::make_unique<address_function<4>>(),
+         after = std::make_unique<address_function<4>>();
     before->set(end);
     after->set(begin);
     for (int i = 0; i < 100000; ++i) {
         const std::uint64_t hash = random.next();
-        const std::uint64_t f = (hash ^ (hash >> expansion_bits)) & end.family_mask;
+        const std::uint64_t f = (gray(hash) >> 4) & end.family_mask;
         if (f < end.split) {
             ASSERT_EQ(before->cluster(hash), after->cluster(hash));
         }
@@ -94,7 +94,7 @@ TEST(Address, ClustersAreNumberedWithoutGapsAndWalkedBothWays) {
 TEST(Address, RandomHashesFillAllClustersOfAStageEvenly) {
     steady::splitmix64 random(2);
     for (const std::uint64_t clusters : {1u, 2u, 3u, 4u, 16u, 24u, 32u, 192u}) {
-        auto f = std::make_unique<address_function>();
+        auto f = std::make_unique<address_function<4>>();
         f->set(growth_state::with_clusters(clusters));
         std::vector<unsigned> count(clusters);
         constexpr unsigned each = 10000;

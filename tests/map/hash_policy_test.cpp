@@ -28,12 +28,12 @@ TEST(HashPolicy, H1_MapsHaveDifferentSeeds) {
 TEST(HashPolicy, H1_KeysChosenToCollideInOneMapAreOrdinaryInAnother) {
     keys victim;
     victim.insert(0);
-    // Half a million keys that share tag, group and filter bits with key 1 of this map.
+    // Keys that share twelve low bits with key 1 of this map: home group and family.
     std::vector<std::uint64_t> flood;
-    const std::uint64_t like = victim.raw_table().hash_of(std::uint64_t{1}) >> 52;
+    const std::uint64_t like = victim.raw_table().hash_of(std::uint64_t{1}) % 4096;
     for (std::uint64_t i = 1; flood.size() < 3000; ++i) {
         const std::uint64_t key = steady::finalise(i);
-        if (victim.raw_table().hash_of(key) >> 52 == like) flood.push_back(key);
+        if (victim.raw_table().hash_of(key) % 4096 == like) flood.push_back(key);
     }
     keys other;
     for (const std::uint64_t key : flood) {

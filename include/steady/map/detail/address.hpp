@@ -174,9 +174,9 @@ static_assert(moves_one_way(), "splits move entries to higher positions only, me
 inline constexpr auto split_traffic = rows::make_traffic(true);
 inline constexpr auto merge_traffic = rows::make_traffic(false);
 
-// ---- The bits of a hash. From the top: 8 for the tag, 4 for the group, 4 for filter and
-// slot each; from the bottom: the family, and above it the position. They meet at 2^30
-// families, which is 10^11 entries.
+// ---- The bits of a hash. From the top: 8 for the tag, then 4 for filter and slot each;
+// from the bottom: the home group, the family, and above it the position. Offsets have 32
+// bits: 2^28 clusters, which are 6 * 10^10 entries.
 
 namespace rows {
 constexpr auto make_tag_words() noexcept {
@@ -196,9 +196,13 @@ alignas(64) inline constexpr std::array<std::uint32_t, 256> tag_words = rows::ma
     return static_cast<std::uint8_t>(tag_word_of(hash));
 }
 
+/// The hash as a Gray code: its lowest bits are the home group, the next ones the family.
+[[nodiscard, gnu::always_inline]] constexpr std::uint64_t gray(std::uint64_t hash) noexcept {
+    return hash ^ (hash >> expansion_bits);
+}
 /// The home group, of a power of two of them; `last` is their number less one.
 [[gnu::always_inline]] inline unsigned home_of(std::uint64_t hash, unsigned last) noexcept {
-    return static_cast<unsigned>(hash >> 52) & last;
+    return static_cast<unsigned>(gray(hash)) & last;
 }
 
 /// The slot of the home group that an entry would like best: an even one. A search fetches
@@ -269,39 +273,44 @@ private:
     }
 };
 
-/// The address function: a growth_state, ready for use. A row here is not positions but
-/// what they add to the family's number.
+/// The address function: a growth_state, ready for use. It numbers home groups through all
+/// clusters, so a row here is not positions but what they add to that number.
+template <unsigned GroupBits>
 class address_function {
 public:
-    [[nodiscard, gnu::always_inline]] std::uint64_t cluster(std::uint64_t hash) const noexcept {
-        const std::uint64_t f = (hash ^ (hash >> expansion_bits)) & family_mask_;
+    /// cluster * groups + home
+    [[nodiscard, gnu::always_inline]] std::uint64_t home(std::uint64_t hash) const noexcept {
+        const std::uint64_t of_family = gray(hash) & mask_;
         const std::uint32_t* row = row_after_;
-        if (f < split_) row = row_before_;
-        return f + row[(hash >> level_) & (position_indices - 1)];
+        if (of_family < split_) row = row_before_;
+        return of_family + row[(hash >> shift_) & (position_indices - 1)];
+    }
+    [[nodiscard, gnu::always_inline]] std::uint64_t cluster(std::uint64_t hash) const noexcept {
+        return home(hash) >> GroupBits;
     }
 
     /// Cost       256 additions when the stage has changed, otherwise none.
     void set(const growth_state& s) noexcept {
-        split_ = s.split;
-        if (s.level == level_ && s.stage == stage_) return;
-        family_mask_ = s.family_mask;
-        level_ = s.level;
+        split_ = s.split << GroupBits;
+        if (shift_ == s.level + GroupBits && s.stage == stage_) return;
+        mask_ = (s.families() << GroupBits) - 1;
+        shift_ = static_cast<std::uint8_t>(s.level + GroupBits);
         stage_ = s.stage;
         row_after_ = offsets_[0];
         row_before_ = offsets_[1];
         for (unsigned r = 0; r < 2; ++r) {
             for (unsigned x = 0; x < position_indices; ++x) {
-                offsets_[r][x] = std::uint32_t{position_rows[s.stage + r][x]} << s.level;
+                offsets_[r][x] = std::uint32_t{position_rows[s.stage + r][x]} << shift_;
             }
         }
     }
 
 private:
-    std::uint64_t family_mask_ = 0;
-    std::uint64_t split_ = 0;
+    std::uint64_t mask_ = 0;
+    std::uint64_t split_ = 0;                    // in groups
     const std::uint32_t* row_before_ = nullptr;  // families before split_
     const std::uint32_t* row_after_ = nullptr;   // the others
-    std::uint8_t level_ = 0;
+    std::uint8_t shift_ = 0;                     // to the bits that choose the position
     std::uint8_t stage_ = 0;
     std::uint32_t offsets_[2][position_indices];
 };

@@ -36,6 +36,22 @@ inline void drop_pages(std::uintptr_t from, std::uintptr_t to) noexcept {
     }
 }
 
+/// Asks for huge pages in a range: a lookup then needs one translation where it needed two
+/// walks, and a first touch clears 2 MiB at once.
+inline void ask_for_huge_pages(std::uintptr_t from, std::uintptr_t to) noexcept {
+    constexpr std::uintptr_t huge_page = std::uintptr_t{2} << 20;
+    from = round_up(from, huge_page);
+    to = round_down(to, huge_page);
+    if (from >= to) return;
+    auto* const start = reinterpret_cast<void*>(from);
+    // A hint: a system without huge pages refuses, and nothing is lost.
+    const int refused = madvise(start, to - from, MADV_HUGEPAGE);
+    if (os_hook.armed()) {
+        os_hook.announce(
+            {os_call::huge_page_hint, start, bytes{refused == 0 ? to - from : 0}, bytes{}, false});
+    }
+}
+
 /// Bytes of at least this alignment from any standard allocator.
 template <class Alloc, std::size_t Alignment>
 struct block_source {

@@ -486,6 +486,10 @@ public:
         }
         return table_.can_shrink();
     }
+    /// Asks the system for huge pages from now on, where the map is large enough: lookups of
+    /// millions of entries become faster by a fifth, and an insertion now and then clears two
+    /// megabytes (some 100 us). Off by default, because bounded insertions are the promise.
+    void prefer_huge_pages() noexcept { table_.prefer_huge_pages(); }
     [[nodiscard]] size_type capacity() const noexcept { return table_.grow_limit(); }
     [[nodiscard]] size_type bucket_count() const noexcept { return table_.slot_count(); }
     [[nodiscard]] float load_factor() const noexcept {

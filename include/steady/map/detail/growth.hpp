@@ -170,6 +170,18 @@ void STEADY_TABLE_TYPE::prepare_segment(unsigned index) {
     segment.headers = reinterpret_cast<cluster_header*>(start + group_area + slot_area);
     large_->base[index] = {start - first * shape::group_area,
                            start + group_area - first * shape::stride};
+    if (huge_pages_) ask_for_huge_pages(start, start + size - line);
+}
+
+STEADY_TABLE
+void STEADY_TABLE_TYPE::prefer_huge_pages() noexcept {
+    huge_pages_ = true;
+    if (large_ == nullptr) return;
+    for (unsigned i = 1; i < segments; ++i) {
+        const segment_block& segment = large_->block[i];
+        const auto start = reinterpret_cast<std::uintptr_t>(segment.start);
+        if (segment.start != nullptr) ask_for_huge_pages(start, start + segment.size);
+    }
 }
 
 STEADY_TABLE
@@ -377,7 +389,7 @@ unsigned STEADY_TABLE_TYPE::plan_cluster(const cluster_place& at, unsigned pos,
             } else {
                 hash = hash_with_seed(hash_, slots[i].key(), seed);
             }
-            const unsigned to = next[(hash >> level) & (position_indices - 1)];
+            const unsigned to = next[position_index(hash, level)];
             // No branches: which of the three it is cannot be predicted.
             const auto slot = static_cast<std::uint8_t>(g * 16 + i);
             mover[movers] = slot;
@@ -393,8 +405,7 @@ unsigned STEADY_TABLE_TYPE::plan_cluster(const cluster_place& at, unsigned pos,
     if (has_chain(at)) [[unlikely]] {
         for_each_chained(at, [&](const cluster_place& block) {
             for_each_entry(block, [&](const position_type& entry) {
-                movers +=
-                    next[(hash_of_slot(entry.slot()) >> level) & (position_indices - 1)] != pos;
+                movers += next[position_index(hash_of_slot(entry.slot()), level)] != pos;
             });
         });
     }
@@ -417,8 +428,7 @@ void STEADY_TABLE_TYPE::reserve_chains(std::uint64_t family, const rows::traffic
         if (!has_chain(at)) continue;
         for_each_chained(at, [&](const cluster_place& block) {
             for_each_entry(block, [&](const position_type& entry) {
-                const unsigned to =
-                    next[(hash_of_slot(entry.slot()) >> level) & (position_indices - 1)];
+                const unsigned to = next[position_index(hash_of_slot(entry.slot()), level)];
                 arrivals[to] += to != from;
             });
         });
@@ -473,8 +483,7 @@ void STEADY_TABLE_TYPE::move_out(const cluster_place& at, std::uint64_t family, 
     if (has_chain(at)) [[unlikely]] {
         for_each_chained(at, [&](const cluster_place& block) {
             for_each_entry(block, [&](const position_type& entry) {
-                const unsigned to =
-                    next[(hash_of_slot(entry.slot()) >> level) & (position_indices - 1)];
+                const unsigned to = next[position_index(hash_of_slot(entry.slot()), level)];
                 if (to != pos) move_to(target_at(to), entry.slot(), *entry.tag);
             });
         });

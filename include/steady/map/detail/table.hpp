@@ -66,12 +66,6 @@ namespace steady::detail {
     x = ((x >> 4) & 0x0f0f0f0f0f0f0f0f) | ((x & 0x0f0f0f0f0f0f0f0f) << 4);
     return __builtin_bswap64(x);
 }
-/// The order of families: the bits of the family number from the lowest up, so that the
-/// hashes of one family, at whatever level, are one interval.
-[[nodiscard]] constexpr std::uint64_t family_order(std::uint64_t hash) noexcept {
-    return reverse_bits(hash ^ (hash >> expansion_bits));
-}
-
 inline constexpr unsigned group_slots = 15;
 inline constexpr unsigned group_bytes = 16;
 inline constexpr auto slot_tags = group16::mask::first(group_slots);
@@ -86,6 +80,7 @@ struct cluster_shape {
     // have smaller clusters, so that both stay bounded in bytes.
     static constexpr unsigned groups = sizeof(Slot) <= 64 ? 16 : (sizeof(Slot) <= 128 ? 8 : 4);
     static constexpr unsigned slots = groups * group_slots;
+    static constexpr unsigned group_bits = std::bit_width(groups) - 1;
     static constexpr unsigned block_groups = 4;
     static constexpr unsigned block_slots = block_groups * group_slots;
     static constexpr std::size_t alignment = std::max<std::size_t>(16, alignof(Slot));
@@ -197,8 +192,6 @@ public:
     struct home_place {
         std::uint8_t* group;
         Slot* slots;
-        unsigned home;
-        unsigned last;
     };
 
     // ---- Looking.
@@ -335,6 +328,8 @@ public:
         swap_contents(other);
     }
 
+    /// Large segments ask for huge pages, those that are there and those to come.
+    void prefer_huge_pages() noexcept;
     /// Room for so many entries without growing.
     void reserve(std::size_t entries);
     /// One step towards the size the entries need. Returns false when there is none left.
@@ -376,6 +371,11 @@ public:
         return large_ == nullptr ? nullptr : &large_->state;
     }
     [[nodiscard]] std::size_t grow_limit() const noexcept { return grow_at_; }
+    /// The order of families: the bits of the family number from the lowest up, so that the
+    /// hashes of one family, at whatever level, are one interval. The home comes last.
+    [[nodiscard]] static std::uint64_t order_of(std::uint64_t hash) noexcept {
+        return reverse_bits(std::rotr(gray(hash), static_cast<int>(shape::group_bits)));
+    }
     /// Changes whenever entries may have moved.
     [[nodiscard]] std::uint64_t relocations() const noexcept { return relocations_; }
     /// Tests every invariant; stops the program at the first that is broken.
@@ -410,7 +410,7 @@ private:
     };
 
     struct large_state {
-        address_function address;  // of `state`: what searches read
+        address_function<shape::group_bits> address;  // of `state`: what searches read
         segment_base base[segments];
         growth_state state;
         segment_block block[segments];
@@ -439,6 +439,16 @@ private:
     /// The segment of a cluster: segment i has the 2^i clusters from 2^i - 1 on.
     [[nodiscard, gnu::always_inline]] static unsigned segment_of(std::uint64_t cluster) noexcept {
         return 63u ^ static_cast<unsigned>(__builtin_clzll(cluster + 1));
+    }
+    /// The same from a group's number: cluster + 1 is (number + groups) / groups.
+    [[nodiscard, gnu::always_inline]] static unsigned segment_of_group(
+        std::uint64_t number) noexcept {
+        return (63u ^ static_cast<unsigned>(__builtin_clzll(number + shape::groups))) -
+               shape::group_bits;
+    }
+    /// The bits of a hash that choose its position in the family.
+    [[nodiscard]] static unsigned position_index(std::uint64_t hash, unsigned level) noexcept {
+        return static_cast<unsigned>(hash >> (level + shape::group_bits)) & (position_indices - 1);
     }
     [[nodiscard, gnu::always_inline]] static cluster_place cluster_in(
         const large_state& large, std::uint64_t cluster) noexcept {
@@ -501,18 +511,14 @@ private:
     [[nodiscard, gnu::always_inline]] home_place home_at(std::uint64_t hash) const noexcept {
         const large_state* const large = large_;
         if (large == nullptr) {
-            const unsigned last = last_group_, home = home_of(hash, last);
-            return {groups_ + std::size_t{home} * group_bytes,
-                    slots_ + std::size_t{home} * group_slots, home, last};
+            const std::size_t home = home_of(hash, last_group_);
+            return {groups_ + home * group_bytes, slots_ + home * group_slots};
         }
         // Groups are numbered through all clusters, so that one product finds the slots.
-        const std::uint64_t cluster = large->address.cluster(hash);
-        const segment_base& base = large->base[segment_of(cluster)];
-        const unsigned home = home_of(hash, shape::groups - 1);
-        const std::uint64_t number = cluster * shape::groups + home;
+        const std::uint64_t number = large->address.home(hash);
+        const segment_base& base = large->base[segment_of_group(number)];
         return {reinterpret_cast<std::uint8_t*>(base.groups + number * group_bytes),
-                slots_of(base.slots + number * (group_slots * sizeof(Slot))), home,
-                shape::groups - 1};
+                slots_of(base.slots + number * (group_slots * sizeof(Slot)))};
     }
 
     /// The key in this group, or nowhere.
@@ -664,6 +670,7 @@ private:
         std::swap(seed_, other.seed_);
         std::swap(last_group_, other.last_group_);
         std::swap(small_floor_, other.small_floor_);
+        std::swap(huge_pages_, other.huge_pages_);
         std::swap(credit_, other.credit_);
         ++relocations_, ++other.relocations_;
     }
@@ -687,6 +694,7 @@ private:
     std::uint16_t small_floor_ = 1;  // groups that reserve() asked for
     std::uint32_t credit_ = 0;
     std::uint64_t relocations_ = 0;
+    bool huge_pages_ = false;
     std::byte* spare_ = nullptr;  // one block for a chain, kept from one split to the next
     [[no_unique_address]] Hash hash_{};
     [[no_unique_address]] Equal equal_{};

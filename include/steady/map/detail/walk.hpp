@@ -168,7 +168,7 @@ std::uint64_t STEADY_TABLE_TYPE::for_each_from(std::uint64_t from, Visit&& visit
     const std::uint64_t start = level == 0 ? 0 : from / width * width;
     for_each_in_family(reverse_bits(start), [&](const position_type& at) {
         const std::uint64_t hash = hash_of_slot(at.slot());
-        if (family_order(hash) >= from) visit(at, hash);
+        if (order_of(hash) >= from) visit(at, hash);
     });
     return start + width;
 }

@@ -48,7 +48,7 @@ public:
                 if (*n.at.tag == 0 || table_->hash_of_slot(n.at.slot()) != n.hash) {
                     continue;  // erased since
                 }
-                const std::uint64_t order = family_order(n.hash);
+                const std::uint64_t order = Table::order_of(n.hash);
                 ties_ = order == from_ ? ties_ + 1 : 1;
                 from_ = order;
                 current_ = n.at;
@@ -98,11 +98,11 @@ private:
             noted_.push_back({hash, at});
         });
         std::sort(noted_.begin(), noted_.end(), [](const note& a, const note& b) {
-            return family_order(a.hash) < family_order(b.hash);
+            return Table::order_of(a.hash) < Table::order_of(b.hash);
         });
         // Those visited already have the lowest order.
         for (unsigned n = 0; n < ties_ && index_ < noted_.size(); ++n) {
-            if (family_order(noted_[index_].hash) != from_) break;
+            if (Table::order_of(noted_[index_].hash) != from_) break;
             ++index_;
         }
         started_ = true;
