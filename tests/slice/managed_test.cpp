@@ -2,7 +2,9 @@
 // and an exception leaves every view as it was.
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -122,6 +124,23 @@ TEST_F(Managed, OwnElementsCanBeAppended) {
     EXPECT_EQ(text(t), "122346") << "as memmove";
 }
 
+TEST_F(Managed, ElementsOfTheSameArrayOutsideTheViewCanBeAppended) {
+    slice<tracked> s{"a", "b", "c", "d"};
+    const std::span<const tracked> behind(&s[2], 2);
+    auto t = std::move(s).sub(0, 2, 2);  // the only slice, and it does not see them
+    tracked::copies_of_dead = 0;
+    t.append_range(behind);
+    EXPECT_EQ(text(t), "abcd");
+    EXPECT_EQ(tracked::copies_of_dead, 0) << "copied before the array went";
+    auto ints = make_slice<int>(4000);
+    for (std::ptrdiff_t i = 0; i < 4000; ++i) ints[i] = 7;
+    const std::span<const int> rest(&ints[2000], 2000);
+    auto half = std::move(ints).sub(0, 10, 10);
+    half.append_range(rest);
+    EXPECT_EQ(half.len(), 2010);
+    for (const int i : half) ASSERT_EQ(i, 7);
+}
+
 TEST_F(Managed, ForeignElementsBelongToTheirOwner) {
     std::vector<tracked> vector{"a", "b", "c"};
     {
@@ -135,6 +154,42 @@ TEST_F(Managed, ForeignElementsBelongToTheirOwner) {
     EXPECT_EQ(vector[0].text + vector[2].text, "ac");
     EXPECT_EQ(tracked::alive, 3);
     vector.clear();
+}
+
+TEST_F(Managed, AViewOfAMemberLeavesTheArraysElementsAlone) {
+    struct pair {
+        tracked a, b;
+    };
+    slice<pair> array;
+    for (int i = 0; i < 3; ++i) array.append(pair{"a", "b"});
+    auto view = slice_of(&array[1].a, 2);  // a and b of array[1]
+    view.upto(1).append("B");
+    EXPECT_EQ(array[1].b.text, "B") << "assigned: it was alive";
+    EXPECT_EQ(tracked::alive, 6) << "3 pairs made are not 3 members";
+    auto last = slice_of(&array[2].b, 1);
+    last.upto(0).append("L");
+    EXPECT_EQ(array[2].b.text, "L");
+    EXPECT_EQ(tracked::alive, 6);
+    array = nullptr;
+    view = nullptr;
+    EXPECT_EQ(tracked::alive, 6) << "a member keeps all";
+    last.append("M");  // sole: takes its element along
+    EXPECT_EQ(text(last), "LM");
+    EXPECT_EQ(tracked::alive, 2);
+}
+
+TEST_F(Managed, AViewOfAPlainMemberDoesNotGrowTheArrayInPlace) {
+    struct page {
+        std::byte bytes[40'000];
+        tracked name = "page";
+    };
+    auto array = make_slice<page>(2);
+    auto bytes = slice_of(array[0].bytes);
+    array = nullptr;
+    ASSERT_EQ(tracked::alive, 2);
+    bytes.append(std::byte{1});
+    EXPECT_EQ(bytes.len(), 40'001);
+    EXPECT_EQ(tracked::alive, 0) << "the view has moved out, and the array went";
 }
 
 TEST_F(Managed, ThingsThatOnlyMoveWork) {

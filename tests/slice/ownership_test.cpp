@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,26 @@ TEST(Counts, ForeignMemoryInTheSameSpanIsLeftAlone) {
         EXPECT_EQ(copy.retained(), 0u);
     }
     EXPECT_EQ(vector[7], 5);
+}
+
+TEST(Counts, AnEmptyForeignViewDoesNotCountTheNextObject) {
+    std::vector<slice<std::int64_t>> all, empty;
+    std::set<const void*> places, ends;
+    int met = 0;  // arrays made where an empty view had been pointed to
+    for (int i = 0; i < 2000; ++i) {
+        all.push_back(make_slice<std::int64_t>(8));
+        auto& s = all.back();
+        met += static_cast<int>(ends.count(s.data()));
+        places.insert(s.data());
+        if (places.count(s.end()) != 0) continue;  // an array lies there already
+        ends.insert(s.end());
+        empty.push_back(slice_of(s.end(), 0));
+        EXPECT_EQ(static_cast<const void*>(empty.back().data()), &detail::zerobase);
+    }
+    ASSERT_GT(met, 0) << "or this test shows nothing";
+    empty.clear();
+    for (const auto& s : all) ASSERT_EQ(count_of(s), 1u) << "no empty view was one of its slices";
+    EXPECT_TRUE(slice_of(static_cast<int*>(nullptr), 0).is_nil());
 }
 
 TEST(Counts, SampledAndGuardedArraysAreFoundToo) {

@@ -12,6 +12,7 @@ struct tracked {
     static inline int alive = 0;
     static inline int copies = 0;
     static inline int moves = 0;
+    static inline int copies_of_dead = 0;
     /// Copies, moves and values to make until one throws; below 0: never.
     static inline int until_throw = -1;
 
@@ -26,6 +27,7 @@ struct tracked {
     tracked(std::string t) : text((step(), std::move(t))) { enter(); }
     tracked(const tracked& other) : text((step(), other.text)) {
         ++copies;
+        if (!other.sound()) ++copies_of_dead;
         enter();
     }
     tracked(tracked&& other) noexcept : text(std::move(other.text)) {

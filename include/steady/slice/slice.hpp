@@ -247,8 +247,11 @@ public:
 
     // ---- for room functions.hpp
 
-    /// A view of memory that may be foreign; shares it when it is a slice's array.
+    /// A view of memory that may be foreign; shares it when it is a slice's array. Without
+    /// a capacity it looks at no memory, but at the zerobase (AR2): `data` may be one past
+    /// the end of something, where another object lies, or will.
     [[nodiscard]] static slice view(T* data, std::ptrdiff_t len, std::ptrdiff_t cap) noexcept {
+        if (cap == 0) return slice(data == nullptr ? nullptr : no_memory(), 0, 0);
         detail::share(data);
         return slice(data, len, cap);
     }

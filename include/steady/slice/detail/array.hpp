@@ -17,7 +17,7 @@
 //        current tiny block has one more. At 0 the object is free.
 //   AR2  data of a slice with a capacity lies inside the object; data of a slice without
 //        capacity stays where it was cut off: never one past the end, where the next
-//        object begins.
+//        object begins. One made without capacity (slice_of) points to the zerobase.
 //   AR3  A slice that counts 1 is alone: nobody else can begin to share its array.
 //   AR4  Bytes behind the length of a new or grown array are zero, up to its capacity.
 //   AR5  The remembered counter is that of the remembered array (recent_array below).
@@ -153,6 +153,13 @@ inline void release(const void* p) noexcept {
     return count != nullptr && count->load(std::memory_order_acquire) == 1;
 }
 
+/// Whether the array at `p` holds elements that must be destroyed. Its bytes are then not
+/// to be moved or cleared by a view of some plain member.
+[[nodiscard]] inline bool holds_managed_elements(const void* p) noexcept {
+    const object_extra* extra = extra_of(p, false);
+    return extra != nullptr && extra->destroy != nullptr;
+}
+
 /// What an element type looks like from below.
 struct element_layout {
     std::size_t size;
@@ -279,7 +286,8 @@ inline void grow_bytes(raw_slice& s, std::ptrdiff_t new_cap, std::size_t bytes,
     const std::size_t before = static_cast<std::size_t>(s.cap) * element.size;
     const std::size_t used = static_cast<std::size_t>(s.len) * element.size;
     const std::size_t zero_from = static_cast<std::size_t>(filled) * element.size;
-    if (before >= grows_in_place_from && is_unique(s.data) && find_object(s.data).base == s.data) {
+    if (before >= grows_in_place_from && is_unique(s.data) && find_object(s.data).base == s.data &&
+        !holds_managed_elements(s.data)) {
         share_counter* const count = share_count(s.data);
         const grown_block grown = grow_without_copy(s.data, bytes);
         if (grown.base != nullptr) {

@@ -154,10 +154,15 @@ template <class T, growth::policy Growth>
 slice<T, Growth>& slice<T, Growth>::append_elements(const element* from, std::ptrdiff_t n) {
     if (n == 0) return *this;
     const auto below = std::less<const element*>();
-    const bool own = !below(from, data_) && below(from, data_ + cap_);
-    const slice keep = own ? *this : slice();  // growing must not free what is appended
     const auto count = static_cast<std::size_t>(n);
-    if (plus(n) > cap_ || plus(n) < 0) grow_by(n);
+    if (plus(n) > cap_ || plus(n) < 0) {
+        // Growing must not free what is appended: this array, also outside of the view.
+        const detail::share_counter* const array = detail::share_count(from);
+        const bool own = array != nullptr && array == detail::share_count(data_);
+        const slice keep = own ? *this : slice();
+        grow_by(n);
+        return append_elements(from, n);
+    }
     if constexpr (plain()) {
         if constexpr (stride() != 0)
             std::memmove(static_cast<void*>(data_ + len_), from, count * stride());

@@ -17,7 +17,9 @@
 //        view shows are alive and are destroyed with the array.
 //
 // Views of foreign memory have no extra: the elements behind their length, up to the
-// capacity, are alive and belong to somebody else, who destroys them.
+// capacity, are alive and belong to somebody else, who destroys them. So it is with a
+// view of members of an array's elements: it keeps the array alive, but the record counts
+// elements of another type.
 #pragma once
 
 #include <memory>
@@ -31,22 +33,26 @@
 
 namespace steady::detail {
 
+/// Its address also names the element type in the record: one in the whole process, so
+/// that a shared library may append to another one's array.
 template <class T>
-void destroy_built(void* base, std::size_t built) noexcept {
+[[gnu::visibility("default")]] void destroy_built(void* base, std::size_t built) noexcept {
     std::destroy_n(static_cast<T*>(base), built);
 }
 
-/// The array around `p` and what it remembers; extra is null for foreign memory.
+/// The array around `p` and what it remembers; extra is null for foreign memory and in
+/// an array whose elements are not T.
 struct built_array {
     void* base = nullptr;
     object_extra* extra = nullptr;
 };
 
-[[nodiscard]] inline built_array find_built(const void* p) noexcept {
+template <class T>
+[[nodiscard]] built_array find_built(const void* p) noexcept {
     const share_counter* count = share_count(p);
     if (count == nullptr || count->load(std::memory_order_relaxed) == 0) return {};
     object_extra* extra = extra_of(p, false);
-    if (extra == nullptr || extra->destroy == nullptr) return {};
+    if (extra == nullptr || extra->destroy != &destroy_built<T>) return {};
     return {find_object(p).base, extra};
 }
 
@@ -89,7 +95,7 @@ private:
 /// Puts an element at `place`, one past a view of this array or at most that (EL2).
 template <class T, class... Args>
 void put_element(T* data, T* place, Args&&... args) {
-    const built_array in = find_built(data);
+    const built_array in = find_built<T>(data);
     if (in.extra != nullptr &&
         static_cast<std::size_t>(place - static_cast<T*>(in.base)) >= in.extra->built) {
         std::construct_at(place, std::forward<Args>(args)...);
@@ -102,7 +108,7 @@ void put_element(T* data, T* place, Args&&... args) {
 /// put_element() for `n` of them, which must not lie where they are put.
 template <class T>
 void put_elements(T* data, T* place, const T* from, std::size_t n) {
-    const built_array in = find_built(data);
+    const built_array in = find_built<T>(data);
     std::size_t alive = n;  // elements at `place` that are assigned to
     if (in.extra != nullptr) {
         const std::size_t left =
@@ -120,7 +126,7 @@ void put_elements(T* data, T* place, const T* from, std::size_t n) {
 /// Throws  what T() throws; bounds_error when T has no default constructor.
 template <class T>
 void build_up_to(T* data, T* end, std::ptrdiff_t hi) {
-    const built_array in = find_built(data);
+    const built_array in = find_built<T>(data);
     if (in.extra == nullptr) return;
     T* const base = static_cast<T*>(in.base);
     const auto wanted = static_cast<std::size_t>(end - base);
@@ -146,7 +152,7 @@ void grow_elements(raw_slice& s, const growth::room& room) {
         listened ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
     const std::size_t before = static_cast<std::size_t>(s.cap) * sizeof(T);
     const bool alone = is_unique(s.data);
-    const built_array old = alone ? find_built(s.data) : built_array{};
+    const built_array old = alone ? find_built<T>(s.data) : built_array{};
     const bool relocates =
         is_trivially_relocatable<T> && old.base == s.data && old.extra != nullptr;
     if (relocates && before >= grows_in_place_from) {
