@@ -1,8 +1,10 @@
 // slice_slice_test.cpp - what one slice is and does: header, slicing, append, panics.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <iterator>
 #include <list>
@@ -243,6 +245,32 @@ TEST(Make, EmptyStructsTakeNoMemory) {
 }
 
 // ---- append
+
+TEST(Make, EmptyStructsAreNotContiguousMemory) {
+    static_assert(std::ranges::random_access_range<slice<nothing>> &&
+                  std::random_access_iterator<decltype(slice<const nothing>().begin())> &&
+                  !std::ranges::contiguous_range<slice<nothing>> &&
+                  !std::is_constructible_v<std::span<nothing>, slice<nothing>&>);
+    static_assert(std::ranges::contiguous_range<slice<int>> &&
+                  std::is_same_v<decltype(slice<int>().begin()), slice<int>::iterator>);
+    // Bytes behind the one word that all of them share are somebody else's.
+    std::vector<nothing> many(4096);
+    std::memset(static_cast<void*>(many.data()), 0x55, many.size());
+    const auto all = make_slice<nothing>(4096);
+    EXPECT_EQ(std::copy(many.begin(), many.end(), all.begin()), all.end());
+    std::sort(all.begin(), all.end(), [](nothing, nothing) { return false; });
+    EXPECT_EQ(std::ranges::count(all, nothing()), 4096);
+    EXPECT_EQ(std::distance(all.rbegin(), all.rend()), 4096);
+    EXPECT_EQ(detail::zerobase & ~std::uint64_t{0xff}, 0u) << "one has a byte, 4096 no more";
+    auto s = make_slice<nothing>(10);
+    EXPECT_EQ(remove_func(s, [](nothing) { return true; }).len(), 0);
+    EXPECT_EQ(remove(s, 2, 5).len(), 7);
+    EXPECT_EQ(compact(s).len(), 1);
+    EXPECT_EQ(slice<nothing>().append_range(s).len(), 10);
+    EXPECT_TRUE(s == clone(s));
+    EXPECT_EQ(index(s, nothing()), 0);
+    clear(s);
+}
 
 TEST(Append, WithinTheCapacityOverwritesWhatOthersSee) {
     slice<int> s{1, 2, 3, 4};

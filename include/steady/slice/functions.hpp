@@ -39,11 +39,12 @@ namespace steady {
 namespace detail {
 
 // Elements that leave a slice's length become zero values, so that they keep nothing alive.
+// Empty structs have no bytes; nothing is done to them.
+template <class T>
+void zero_elements(same_place_iterator<T>, same_place_iterator<T>) noexcept {}
 template <class T>
 void zero_elements(T* from, T* to) {
-    if constexpr (is_zero_sized<T>) {
-        return;
-    } else if constexpr (is_plain<T> && zero_bytes_are_a_value<T>) {
+    if constexpr (is_plain<T> && zero_bytes_are_a_value<T>) {
         if (from != to)
             std::memset(static_cast<void*>(from), 0,
                         static_cast<std::size_t>(to - from) * sizeof(T));
@@ -88,7 +89,7 @@ template <class T, class G>
 void clear(const slice<T, G>& s) {
     static_assert(detail::is_plain<T> || std::is_default_constructible_v<T>,
                   "steady::clear gives every element its zero value; give T a default constructor");
-    detail::zero_elements(s.data(), s.data() + s.len());
+    detail::zero_elements(s.begin(), s.end());
 }
 
 /// s[:len:len]: the next append copies. Cost: none.
@@ -148,20 +149,20 @@ template <class T, class G>
     if (j < 0 || j > s.len() || i < 0 || i > j)
         detail::throw_slice3(i, j, s.len(), s.cap(), "capacity");
     if (i == j) return s;
-    T* const end = s.data() + s.len();
-    T* tail = end;
-    if constexpr (!detail::is_zero_sized<T>) tail = std::move(s.data() + j, end, s.data() + i);
-    detail::zero_elements(tail, end);
+    if constexpr (!detail::is_zero_sized<T>) {
+        T* const tail = std::move(s.begin() + j, s.end(), s.begin() + i);
+        detail::zero_elements(tail, s.end());
+    }
     return std::move(s).upto(s.len() - (j - i));
 }
 
 /// Without the elements that `drop` says yes to.
 template <class T, class G, class Predicate>
 [[nodiscard]] slice<T, G> remove_func(slice<T, G> s, Predicate drop) {
-    T* const end = s.data() + s.len();
-    T* const tail = std::remove_if(s.data(), end, drop);
-    detail::zero_elements(tail, end);
-    return std::move(s).upto(tail - s.data());
+    const auto tail = std::remove_if(s.begin(), s.end(), drop);
+    detail::zero_elements(tail, s.end());
+    const std::ptrdiff_t left = tail - s.begin();
+    return std::move(s).upto(left);
 }
 
 /// s[i:j] gives way to the elements of a range. What falls free becomes zero.
@@ -193,10 +194,10 @@ template <class T, class G, class... Values>
 /// Of equal neighbours, the first. What falls free becomes zero.
 template <class T, class G, class Equal>
 [[nodiscard]] slice<T, G> compact_func(slice<T, G> s, Equal equal) {
-    T* const end = s.data() + s.len();
-    T* const tail = std::unique(s.data(), end, equal);
-    detail::zero_elements(tail, end);
-    return std::move(s).upto(tail - s.data());
+    const auto tail = std::unique(s.begin(), s.end(), equal);
+    detail::zero_elements(tail, s.end());
+    const std::ptrdiff_t left = tail - s.begin();
+    return std::move(s).upto(left);
 }
 template <class T, class G>
 [[nodiscard]] slice<T, G> compact(slice<T, G> s) {

@@ -60,7 +60,7 @@ template <class T, class G, class U, class H, class Equal>
 [[nodiscard]] bool equal_func(const slice<T, G>& a, const slice<U, H>& b, Equal same) {
     if (a.len() != b.len()) return false;
     for (std::ptrdiff_t i = 0; i < a.len(); ++i)
-        if (!same(a.data()[i], b.data()[i])) return false;
+        if (!same(a.begin()[i], b.begin()[i])) return false;
     return true;
 }
 template <class T, class G, class U, class H>
@@ -79,7 +79,7 @@ template <class T, class G, class U, class H, class Compare>
 [[nodiscard]] int compare_func(const slice<T, G>& a, const slice<U, H>& b, Compare order) {
     const std::ptrdiff_t n = std::min(a.len(), b.len());
     for (std::ptrdiff_t i = 0; i < n; ++i) {
-        if (const auto c = order(a.data()[i], b.data()[i]); c != 0) return c < 0 ? -1 : 1;
+        if (const auto c = order(a.begin()[i], b.begin()[i]); c != 0) return c < 0 ? -1 : 1;
     }
     return a.len() < b.len() ? -1 : a.len() > b.len() ? 1 : 0;
 }
@@ -98,7 +98,7 @@ template <std::three_way_comparable T, class G, class H>
 template <class T, class G, class Predicate>
 [[nodiscard]] std::ptrdiff_t index_func(const slice<T, G>& s, Predicate is) {
     for (std::ptrdiff_t i = 0; i < s.len(); ++i)
-        if (is(s.data()[i])) return i;
+        if (is(s.begin()[i])) return i;
     return -1;
 }
 template <class T, class G, class Value>
@@ -191,7 +191,7 @@ template <class T, class G, class Target, class Compare>
 [[nodiscard]] std::pair<std::ptrdiff_t, bool> binary_search_func(const slice<T, G>& s,
                                                                  const Target& target,
                                                                  Compare order) {
-    const T* const at = std::partition_point(
+    const auto at = std::partition_point(
         s.begin(), s.end(), [&](const T& element) { return order(element, target) < 0; });
     return {at - s.begin(), at != s.end() && order(*at, target) == 0};
 }

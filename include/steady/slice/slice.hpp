@@ -45,6 +45,7 @@
 #include <utility>
 
 #include "steady/slice/detail/elements.hpp"
+#include "steady/slice/detail/same_place.hpp"
 #include "steady/slice/errors.hpp"
 #include "steady/slice/growth.hpp"
 #include "steady/slice/traits.hpp"
@@ -63,7 +64,9 @@ public:
     using difference_type = std::ptrdiff_t;
     using pointer = T*;
     using reference = T&;
-    using iterator = T*;  // contiguous
+    // Contiguous. Not so for empty structs: all of them are in one place, so begin() returns
+    // a class that walks on the spot. (An alias cannot ask: T may be incomplete here.)
+    using iterator = T*;
     using const_iterator = const T*;
     using reverse_iterator = std::reverse_iterator<T*>;
     using growth_policy = Growth;
@@ -137,7 +140,8 @@ public:
     [[nodiscard]] constexpr bool is_nil() const noexcept { return data_ == nullptr; }
     friend constexpr bool operator==(const slice& s, std::nullptr_t) noexcept { return s.is_nil(); }
 
-    /// The element i. data()[i] and iterators do not check.
+    /// The element i. data()[i] and iterators do not check. (Of empty structs there is
+    /// data()[0] only.)
     /// Throws   bounds_error "index out of range [5] with length 3".
     [[nodiscard]] T& operator[](std::ptrdiff_t i) const {
         if (static_cast<std::size_t>(i) >= size()) [[unlikely]]
@@ -147,14 +151,16 @@ public:
     [[nodiscard]] T& front() const { return (*this)[0]; }
     [[nodiscard]] T& back() const { return (*this)[len_ - 1]; }
 
-    [[nodiscard]] constexpr T* begin() const noexcept { return data_; }
-    [[nodiscard]] constexpr T* end() const noexcept { return data_ + len_; }
-    [[nodiscard]] reverse_iterator rbegin() const noexcept { return reverse_iterator(end()); }
-    [[nodiscard]] reverse_iterator rend() const noexcept { return reverse_iterator(begin()); }
+    [[nodiscard]] constexpr auto begin() const noexcept { return iterator_at(0); }
+    [[nodiscard]] constexpr auto end() const noexcept { return iterator_at(len_); }
+    [[nodiscard]] auto rbegin() const noexcept { return std::make_reverse_iterator(end()); }
+    [[nodiscard]] auto rend() const noexcept { return std::make_reverse_iterator(begin()); }
 
-    /// The length as part of the type; Go's conversion to an array pointer.
+    /// The length as part of the type; Go's conversion to an array pointer. Not for empty
+    /// structs: N of them are N bytes in C++, and no array has these.
     /// Throws   bounds_error when there are fewer than N elements.
     template <std::size_t N>
+        requires(!detail::is_zero_sized<std::remove_const_t<T>>)
     [[nodiscard]] std::span<T, N> first() const;
 
     /// Bytes that this view keeps alive: its whole array, in the heap's size; 0 for nil,
@@ -278,6 +284,12 @@ private:
     }
     static T* no_memory() noexcept { return reinterpret_cast<T*>(&detail::zerobase); }
 
+    [[nodiscard]] constexpr auto iterator_at(std::ptrdiff_t i) const noexcept {
+        if constexpr (detail::is_zero_sized<element>)
+            return detail::same_place_iterator<T>(data_, i);
+        else
+            return data_ + i;
+    }
     [[nodiscard]] T* at_place(std::ptrdiff_t i) const noexcept {
         if constexpr (detail::is_zero_sized<element>) return data_;
         return data_ + i;

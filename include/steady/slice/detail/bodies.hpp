@@ -258,7 +258,9 @@ void slice<T, Growth>::settle(std::ptrdiff_t lo, std::ptrdiff_t hi, std::ptrdiff
 
 template <class T, growth::policy Growth>
 template <std::size_t N>
-std::span<T, N> slice<T, Growth>::first() const {
+    requires(!detail::is_zero_sized<std::remove_const_t<T>>)
+std::span<T, N> slice<T, Growth>::first()
+const {
     if (size() < N) [[unlikely]] {
         detail::throw_bounds("cannot convert slice with length ", len_,
                              " to pointer to array with length ", static_cast<std::ptrdiff_t>(N));
