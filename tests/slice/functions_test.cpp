@@ -34,6 +34,36 @@ std::string panic(Work work) {
 
 const double nan = std::numeric_limits<double>::quiet_NaN();
 
+TEST(Functions, RepeatingNothingTakesNoTime) {
+    EXPECT_EQ(repeat(slice<int>(), PTRDIFF_MAX).len(), 0);
+    EXPECT_FALSE(repeat(slice<int>(), PTRDIFF_MAX).is_nil());
+    EXPECT_EQ(repeat(slice<int>{1}, 0).len(), 0);
+    struct empty {};
+    EXPECT_EQ(repeat(make_slice<empty>(3), std::ptrdiff_t{1} << 50).len(), std::ptrdiff_t{3} << 50);
+    const auto five = repeat(slice<int>{1, 2, 3}, 5);
+    EXPECT_EQ(values(five), (ints{1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3}));
+    EXPECT_EQ(five.cap(), 15);
+}
+
+TEST(Functions, MinAndMaxTellZeroesApart) {
+    for (const auto& s : {slice<double>{0.0, -0.0}, slice<double>{-0.0, 0.0}}) {
+        EXPECT_TRUE(std::signbit(steady::min(s)));
+        EXPECT_FALSE(std::signbit(steady::max(s)));
+    }
+    EXPECT_TRUE(std::isnan(steady::min(slice<double>{-0.0, nan})));
+    EXPECT_TRUE(std::isnan(steady::max(slice<double>{nan, 0.0})));
+}
+
+TEST(Functions, ReplaceCopiesEachElementOnce) {
+    slice<tracked> s{"a", "b", "c"};
+    s.grow(4);
+    const tracked x("x"), y("y");
+    tracked::copies = 0;
+    s = replace(std::move(s), 1, 2, x, y);
+    EXPECT_EQ(tracked::copies, 2);
+    EXPECT_EQ(s.len(), 4);
+}
+
 TEST(Functions, CopyTakesTheShorterLengthAndMayOverlap) {
     slice<int> s{1, 2, 3, 4, 5};
     EXPECT_EQ(copy(s, slice<int>{9}), 1);

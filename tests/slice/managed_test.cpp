@@ -201,6 +201,9 @@ TEST_F(Managed, ThingsThatOnlyMoveWork) {
     s = insert(std::move(s), 1, std::make_unique<int>(-1));
     EXPECT_EQ(*s[1], -1);
     s.append(std::make_unique<int>(1), std::make_unique<int>(2));
+    s = replace(std::move(s), 1, 3, std::make_unique<int>(-2), std::make_unique<int>(-3),
+                std::make_unique<int>(-4));
+    EXPECT_EQ(*s[0] + *s[3], 4990 - 4);
     auto t = s.clip();
     const std::string said = [&] {
         try {
@@ -219,6 +222,29 @@ TEST_F(Managed, ThingsThatOnlyMoveWork) {
     auto also = none;
     also.append(std::make_unique<int>(3));
     EXPECT_EQ(*also[0], 3);
+}
+
+TEST_F(Managed, AFailedAppendLeavesItsArgument) {
+    slice<std::unique_ptr<int>> s;
+    for (int i = 0; i < 4; ++i) s.append(std::make_unique<int>(i));
+    auto other = s.clip();
+    auto value = std::make_unique<int>(7);
+    EXPECT_THROW(other.append(std::move(value)), sharing_error);
+    ASSERT_NE(value, nullptr);
+    EXPECT_THROW(other.emplace_back(value.get()), sharing_error);
+    ASSERT_EQ(*value, 7) << "refused before an owner was made";
+    // A copy of the others that fails: the element was made by then, and goes back.
+    slice<tracked> t{"a", "b"};
+    auto u = t;
+    tracked c("c");
+    for (int steps = 0; steps < 2; ++steps) {
+        const throwing_after limit(steps);
+        EXPECT_THROW(u.append(std::move(c)), std::runtime_error);
+        EXPECT_EQ(c.text, "c") << steps;
+    }
+    EXPECT_EQ(text(u), "ab");
+    u.append(std::move(c));
+    EXPECT_EQ(text(u), "abc");
 }
 
 TEST_F(Managed, RelocatableElementsMoveAsBytes) {

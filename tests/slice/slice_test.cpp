@@ -375,6 +375,22 @@ TEST(Append, GrowBringsAlongWhatLiesBehindTheLength) {
     EXPECT_NE(t.append(1).data(), before);
 }
 
+struct handle {  // plain, and only to be moved
+    int number = 0;
+    handle() = default;
+    explicit handle(int n) : number(n) {}
+    handle(handle&&) = default;
+    handle& operator=(handle&&) = default;
+};
+
+TEST(Append, PlainElementsThatOnlyMoveAreTaken) {
+    static_assert(detail::is_plain<handle> && !std::is_copy_constructible_v<handle>);
+    slice<handle> s;
+    for (int i = 0; i < 100; ++i) s.append(handle(i)).emplace_back(i);
+    EXPECT_EQ(s.len(), 200);
+    EXPECT_EQ(s[199].number, 99);
+}
+
 TEST(Append, ALengthThatOverflowsIsOutOfRange) {
     auto s = make_slice<nothing>(PTRDIFF_MAX - 1);
     auto t = s;

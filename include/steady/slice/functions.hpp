@@ -165,30 +165,46 @@ template <class T, class G, class Predicate>
     return std::move(s).upto(left);
 }
 
+namespace detail {
+
+template <class T, class G>
+void check_replace(const slice<T, G>& s, std::ptrdiff_t i, std::ptrdiff_t j) {
+    if (j < 0 || j > s.cap() || i < 0 || i > j) throw_slice2(i, j, s.cap(), "capacity");
+    if (j > s.len()) throw_slice2(j, s.len(), s.cap(), "capacity");
+}
+
+// `values` are in nobody else's hands, and are moved.
+template <class T, class G>
+slice<T, G> replace_with(slice<T, G> s, std::ptrdiff_t i, std::ptrdiff_t j, slice<T, G>&& values) {
+    // One growth to the final length, so that an array that others see stays as it is.
+    const std::ptrdiff_t total = s.len() - (j - i) + values.len();
+    if (total > s.cap()) s.grow(total - s.len());
+    return insert_range(remove(std::move(s), i, j), i,
+                        moving<T>{values.data(), values.data() + values.len()});
+}
+
+}  // namespace detail
+
 /// s[i:j] gives way to the elements of a range. What falls free becomes zero.
 /// Cost       O(len + n).
 /// Throws     bounds_error, and as append.
 template <class T, class G, std::ranges::input_range Range>
 [[nodiscard]] slice<T, G> replace_range(slice<T, G> s, std::ptrdiff_t i, std::ptrdiff_t j,
                                         Range&& range) {
-    if (j < 0 || j > s.cap() || i < 0 || i > j) detail::throw_slice2(i, j, s.cap(), "capacity");
-    if (j > s.len()) detail::throw_slice2(j, s.len(), s.cap(), "capacity");
+    detail::check_replace(s, i, j);
     slice<T, G> values;  // the range may look into s
     values.append_range(std::forward<Range>(range));
-    // One growth to the final length, so that an array that others see stays as it is.
-    const std::ptrdiff_t total = s.len() - (j - i) + values.len();
-    if (total > s.cap()) s.grow(total - s.len());
-    return insert_range(remove(std::move(s), i, j), i,
-                        detail::moving<T>{values.data(), values.data() + values.len()});
+    return detail::replace_with(std::move(s), i, j, std::move(values));
 }
 template <class T, class G, class... Values>
     requires(std::convertible_to<Values, T>&&...)
 [[nodiscard]] slice<T, G> replace(slice<T, G> s, std::ptrdiff_t i, std::ptrdiff_t j,
                                   Values&&... values) {
+    detail::check_replace(s, i, j);
     slice<T, G> all;
     if constexpr (sizeof...(Values) > 0)
         all.append(static_cast<T>(std::forward<Values>(values))...);
-    return replace_range(std::move(s), i, j, std::move(all));
+    return detail::replace_with(std::move(s), i, j, std::move(all));
 }
 
 /// Of equal neighbours, the first. What falls free becomes zero.
@@ -220,6 +236,7 @@ template <class T, class G, class... More>
 }
 
 /// `count` times the elements, in an array that holds no more.
+/// Cost       O(len * count), in copies that double; of no elements, nothing.
 /// Throws     size_error "cannot be negative" /
 ///            "the result of (len(x) * count) overflows", and as make_slice.
 template <class T, class G>
@@ -229,7 +246,9 @@ template <class T, class G>
     if (__builtin_mul_overflow(s.len(), count, &total))
         detail::throw_size("the result of (len(x) * count) overflows");
     auto all = slice<std::remove_const_t<T>, G>::make(0, total);
-    for (std::ptrdiff_t i = 0; i < count; ++i) all.append(s);
+    if (total == 0) return all;
+    all.append(s);
+    while (all.len() < total) all.append(all.upto(std::min(all.len(), total - all.len())));
     return all;
 }
 

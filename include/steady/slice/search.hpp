@@ -16,9 +16,11 @@
 //
 // NaN: equal() and index() find it equal to nothing; compare(), sort() and
 // binary_search() put it before all numbers, equal to itself; min() and max() return it.
+// Zeroes: equal everywhere, but min() prefers -0.0 and max() 0.0, as Go's builtins do.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <compare>
 #include <functional>
 #include <utility>
@@ -47,6 +49,17 @@ struct go_compare {
     template <class A, class B>
     constexpr int operator()(const A& a, const B& b) const {
         return go_less()(a, b) ? -1 : go_less()(b, a) ? 1 : 0;
+    }
+};
+
+// The builtins min and max: -0.0 is less than 0.0.
+struct less_with_zeroes {
+    template <class T>
+    constexpr bool operator()(const T& a, const T& b) const {
+        if constexpr (std::is_floating_point_v<T>) {
+            if (a == b) return std::signbit(a) && !std::signbit(b);
+        }
+        return a < b;
     }
 };
 
@@ -131,13 +144,17 @@ template <class T, class G, class Compare>
 template <class T, class G>
 [[nodiscard]] T min(const slice<T, G>& s) {
     if (s.empty()) throw bounds_error("slices.Min: empty list");
-    return *std::min_element(s.begin(), s.end(), detail::go_less());  // NaN is the least
+    return *std::min_element(s.begin(), s.end(), [](const T& a, const T& b) {
+        return (detail::is_nan(a) && !detail::is_nan(b)) ||  // NaN is the least
+               detail::less_with_zeroes()(a, b);
+    });
 }
 template <class T, class G>
 [[nodiscard]] T max(const slice<T, G>& s) {
     if (s.empty()) throw bounds_error("slices.Max: empty list");
     return *std::max_element(s.begin(), s.end(), [](const T& a, const T& b) {
-        return !detail::is_nan(a) && (detail::is_nan(b) || a < b);  // NaN is the greatest
+        return !detail::is_nan(a) &&
+               (detail::is_nan(b) || detail::less_with_zeroes()(a, b));  // NaN is the greatest
     });
 }
 

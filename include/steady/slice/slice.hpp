@@ -201,7 +201,9 @@ public:
     // grow where it is: nothing is copied beyond 1 MiB.
     //
     // Throws    size_error "growslice: cap out of range", std::bad_alloc, sharing_error,
-    //           what T's constructors throw. The view is then as before.
+    //           what T's constructors throw. The view is then as before, and so is a single
+    //           element that was to be moved in, if T's move assignment does not throw.
+    //           Several values at once, and other arguments, may have been moved from.
     // Iterators of this view are invalid when the capacity has changed.
 
     /// Cost     amortised O(1): a compare, two stores.
@@ -316,6 +318,14 @@ private:
         return static_cast<std::ptrdiff_t>(size() + static_cast<std::size_t>(n));
     }
     slice& append_elements(const element* from, std::ptrdiff_t n);
+    // What a failed append had moved away from its argument, back into it.
+    template <class... Args>
+    static void give_back([[maybe_unused]] element& value, Args&&... args) noexcept {
+        if constexpr ((std::same_as<Args&&, element&&> && ...) && sizeof...(Args) == 1 &&
+                      std::is_nothrow_move_assignable_v<element>) {
+            ((args = std::move(value)), ...);
+        }
+    }
     static void give_values(element* from, element* to) noexcept;
 
     T* data_ = nullptr;

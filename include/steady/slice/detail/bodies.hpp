@@ -113,19 +113,28 @@ T& slice<T, Growth>::emplace_back(Args&&... args) requires(!std::is_const_v<T>) 
             ++len_;
             return *place;
         }
-        const element value(std::forward<Args>(args)...);  // the arguments may lie in the array
+        element value(std::forward<Args>(args)...);  // the arguments may lie in the array
         grow_by(1);
         T* const place = at_place(len_);
-        if constexpr (stride() != 0) std::construct_at(place, value);
+        if constexpr (stride() != 0) std::construct_at(place, std::move(value));
         ++len_;
         return *place;
     } else {
         if (len_ < cap_) {
             detail::put_element(data_, data_ + len_, std::forward<Args>(args)...);
         } else {
+            if constexpr (!std::is_copy_constructible_v<element>) {
+                // Refused before the arguments are touched.
+                if (len_ != 0 && !detail::is_unique(data_)) detail::throw_shared_move_only();
+            }
             element value(std::forward<Args>(args)...);
-            grow_by(1);
-            detail::put_element(data_, data_ + len_, std::move(value));
+            try {
+                grow_by(1);
+                detail::put_element(data_, data_ + len_, std::move(value));
+            } catch (...) {
+                give_back(value, std::forward<Args>(args)...);
+                throw;
+            }
         }
         return data_[len_++];
     }
