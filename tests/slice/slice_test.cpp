@@ -187,6 +187,21 @@ TEST(Make, GivesZeroesUpToTheCapacity) {
     }
 }
 
+TEST(Make, StructsWithPointersToMembersGetNullOnes) {
+    struct field {
+        int nothing;
+        int field::*member;
+    };
+    auto s = make_slice<field>(2, 4);
+    EXPECT_EQ(s[1].member, nullptr) << "which is -1 in memory";
+    s.extend(1).extend(100);
+    EXPECT_EQ(s[2].member, nullptr);
+    EXPECT_EQ(s[102].member, nullptr);
+    s[0].member = &field::nothing;
+    clear(s);
+    EXPECT_EQ(s[0].member, nullptr);
+}
+
 TEST(Make, RefusesInGosWords) {
     constexpr std::ptrdiff_t much = std::ptrdiff_t{1} << 60;
     SIZE_PANIC(make_slice<int>(-1), "makeslice: len out of range");
@@ -290,6 +305,18 @@ TEST(Append, BeyondTheCapacityLeavesTheOthersTheirArray) {
     EXPECT_EQ(t.cap(), 6);
     EXPECT_EQ(values(append(std::move(t), 5, 6)), (ints{100, 2, 3, 4, 5, 6}));
     EXPECT_TRUE(t.is_nil());
+}
+
+TEST(Append, GrowthEventsNameTheSlice) {
+    static std::vector<const void*> seen;
+    seen.clear();
+    growth_hook.install([](void*, const growth_event& e) { seen.push_back(e.container); }, nullptr);
+    slice<int> ints;
+    slice<std::string> strings;
+    ints.append(1);
+    strings.append("a");
+    growth_hook.remove();
+    EXPECT_EQ(seen, (std::vector<const void*>{&ints, &strings}));
 }
 
 TEST(Append, GrowsAsGoDoes) {

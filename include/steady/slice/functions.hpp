@@ -45,9 +45,13 @@ void zero_elements(same_place_iterator<T>, same_place_iterator<T>) noexcept {}
 template <class T>
 void zero_elements(T* from, T* to) {
     if constexpr (is_plain<T> && zero_bytes_are_a_value<T>) {
-        if (from != to)
+        if (from == to) return;
+        if (zeroed_memory_is_a_value<T>()) {
             std::memset(static_cast<void*>(from), 0,
                         static_cast<std::size_t>(to - from) * sizeof(T));
+        } else {
+            std::uninitialized_value_construct(from, to);
+        }
     } else if constexpr (std::is_default_constructible_v<T>) {
         for (; from != to; ++from) *from = T();
     }

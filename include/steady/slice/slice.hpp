@@ -203,7 +203,8 @@ public:
     // Throws    size_error "growslice: cap out of range", std::bad_alloc, sharing_error,
     //           what T's constructors throw. The view is then as before, and so is a single
     //           element that was to be moved in, if T's move assignment does not throw.
-    //           Several values at once, and other arguments, may have been moved from.
+    //           Several values at once, and other arguments, may have been moved from; and
+    //           what other views show behind this one's length may be overwritten in part.
     // Iterators of this view are invalid when the capacity has changed.
 
     /// Cost     amortised O(1): a compare, two stores.

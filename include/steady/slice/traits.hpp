@@ -34,6 +34,24 @@ template <class T>
 inline constexpr bool zero_bytes_are_a_value =
     std::is_trivially_default_constructible_v<T> && !std::is_member_pointer_v<T>;
 
+/// The same, asked of an object: a struct may have a pointer to a data member inside, which
+/// is null as -1, and no trait can see that. Cost: up to one pass over a T; usually none,
+/// for the compiler knows the answer.
+template <class T>
+[[nodiscard]] inline bool zeroed_memory_is_a_value() noexcept {
+    if constexpr (!zero_bytes_are_a_value<T>) {
+        return false;
+    } else if constexpr (!std::is_class_v<T> && !std::is_union_v<T>) {
+        return true;
+    } else {
+        static T sample;  // never written
+        const auto* bytes = reinterpret_cast<const unsigned char*>(std::addressof(sample));
+        for (std::size_t i = 0; i < sizeof(T); ++i)
+            if (bytes[i] != 0) return false;
+        return true;
+    }
+}
+
 template <class T>
 inline constexpr bool is_zero_sized = std::is_empty_v<T>&& std::is_trivially_copyable_v<T>&&
     std::is_trivially_default_constructible_v<T>;

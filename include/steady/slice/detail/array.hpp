@@ -68,7 +68,8 @@ struct recent_array {
     const void* data;
     std::uint32_t* count;  // the counter as a plain number: one instruction changes it
 };
-inline constinit recent_array recent{&recent, nullptr};  // no slice's data: nothing is remembered
+[[gnu::visibility("default")]] inline constinit recent_array recent{
+    &recent, nullptr};  // no slice's data: nothing is remembered
 static_assert(sizeof(share_counter) == sizeof(std::uint32_t) && share_counter::is_always_lock_free);
 
 inline std::uint32_t* plain(share_counter* count) noexcept {
@@ -247,11 +248,12 @@ inline thread_local tiny_janitor tiny_at_exit;
 
 // ---- growth of arrays whose elements are bytes
 
-/// A slice as its header lies in memory.
+/// A slice without its type.
 struct raw_slice {
     std::byte* data;
     std::ptrdiff_t len;
     std::ptrdiff_t cap;
+    const void* owner;  // the slice itself: its name in reports
 };
 
 /// Arrays of more than this may grow where they are: size classes end here.
@@ -298,7 +300,7 @@ inline void grow_bytes(raw_slice& s, std::ptrdiff_t new_cap, std::size_t bytes,
                 const std::size_t end = grown.zero_from < bytes ? grown.zero_from : bytes;
                 std::memset(s.data + zero_from, 0, end - zero_from);
             }
-            if (listened) announce_growth(&s, 0, before, bytes, start);
+            if (listened) announce_growth(s.owner, 0, before, bytes, start);
             return;
         }
     }
@@ -309,7 +311,7 @@ inline void grow_bytes(raw_slice& s, std::ptrdiff_t new_cap, std::size_t bytes,
     release(s.data, [before] { return before; });
     s.data = fresh;
     s.cap = new_cap;
-    if (listened) announce_growth(&s, static_cast<std::uint64_t>(s.len), before, bytes, start);
+    if (listened) announce_growth(s.owner, static_cast<std::uint64_t>(s.len), before, bytes, start);
 }
 
 /// Bytes that the view at `p` keeps alive; 0 when it owns nothing.

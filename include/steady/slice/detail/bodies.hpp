@@ -31,9 +31,9 @@ slice<T, Growth> slice<T, Growth>::with_room(std::ptrdiff_t cap, std::ptrdiff_t 
 template <class T, growth::policy Growth>
 void slice<T, Growth>::give_values([[maybe_unused]] element* from,
                                    [[maybe_unused]] element* to) noexcept {
-    if constexpr (!detail::zero_bytes_are_a_value<element> &&
-                  std::is_default_constructible_v<element>) {
-        std::uninitialized_value_construct(from, to);
+    if constexpr (stride() != 0 && std::is_default_constructible_v<element>) {
+        if (from != to && !detail::zeroed_memory_is_a_value<element>())
+            std::uninitialized_value_construct(from, to);
     }
 }
 
@@ -81,7 +81,7 @@ void slice<T, Growth>::grow_to(std::ptrdiff_t needed, std::ptrdiff_t carried,
         data_ = no_memory();
         cap_ = room.cap;
     } else {
-        detail::raw_slice raw{reinterpret_cast<std::byte*>(data_), carried, cap_};
+        detail::raw_slice raw{reinterpret_cast<std::byte*>(data_), carried, cap_, this};
         if constexpr (plain()) {
             detail::grow_bytes(raw, room.cap, room.bytes, filled, layout());
         } else {

@@ -13,8 +13,10 @@
 //   EL1  Elements [base, base + built) are alive, the others are not.
 //   EL2  No view ends behind base + built: append makes the element there, or assigns
 //        it when another view has made it before; s[lo:hi] past the length makes up to hi.
-//   EL3  An exception leaves every view as it was. Elements that were made and that no
-//        view shows are alive and are destroyed with the array.
+//   EL3  An exception leaves every view's length, capacity and array as they were, and the
+//        elements that the view in hand shows. Elements that were made and that no view
+//        shows are alive and are destroyed with the array. Behind the length, others may
+//        see what was assigned before an operation on several elements failed.
 //
 // Views of foreign memory have no extra: the elements behind their length, up to the
 // capacity, are alive and belong to somebody else, who destroys them. So it is with a
@@ -162,7 +164,7 @@ void grow_elements(raw_slice& s, const growth::room& room) {
             forget_recent(counter);  // AR5
             s.data = static_cast<std::byte*>(grown.base);
             s.cap = room.cap;
-            if (listened) announce_growth(&s, 0, before, room.bytes, start);
+            if (listened) announce_growth(s.owner, 0, before, room.bytes, start);
             return;
         }
     }
@@ -184,7 +186,7 @@ void grow_elements(raw_slice& s, const growth::room& room) {
     release(s.data, [before] { return before; });
     s.data = reinterpret_cast<std::byte*>(fresh.keep());
     s.cap = room.cap;
-    if (listened) announce_growth(&s, count, before, room.bytes, start);
+    if (listened) announce_growth(s.owner, count, before, room.bytes, start);
 }
 
 }  // namespace steady::detail
