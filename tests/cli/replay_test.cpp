@@ -54,6 +54,16 @@ TEST(Replay, AFileThatCannotBeReadIsWrongUsageAndTheReasonIsNamed) {
     }
 }
 
+TEST(Replay, AHintThatFindsNoMemoryEndsWithWhatWasPrintedAndItsLine) {
+    const std::string text = std::string(script) + "// 2^39 buckets\nmake 1950000000000 // many\n";
+    const outcome said = command({"replay", "map", "-"}).input(text).run();
+    EXPECT_EQ(said.exit_code, 1);
+    EXPECT_EQ(said.out, printed);
+    EXPECT_TRUE(contains(said.err, "standard input:6: ")) << said.err;
+    EXPECT_TRUE(contains(said.err, "`make 1950000000000`")) << said.err;
+    EXPECT_TRUE(contains(said.err, "no memory")) << said.err;
+}
+
 TEST(Replay, ALineThatCannotBeUnderstoodIsNamedByItsNumber) {
     const std::string start = "type u64:u64\nmake\n";
     for (const char* wrong : {"frobnicate 1",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -94,6 +95,7 @@ private:
 
     machine m_;
     std::string key_, elem_;
+    std::string_view operation_;  // the line under way, for a message
     std::uint64_t dumps_ = 0;
     bool typed_ = false;
     bool fast_strings_ = false;  // of the next type: `api fast` and `api reflect`
@@ -439,6 +441,7 @@ void reader::line(std::string_view text) {
         throw line_error{
             fmt::format("{} needs a map: write `type KEY:ELEM` and `make` first", op->name)};
     }
+    operation_ = {words.front().data(), words.back().data() + words.back().size()};
     (this->*op->run)(a);
 }
 
@@ -456,6 +459,13 @@ int reader::run(std::string_view text, const std::string& name) {
         write_stdout(m_.out);
         throw usage_error(fmt::format("replay: {}:{}: {}", name == "-" ? "standard input" : name,
                                       number, problem.what));
+    } catch (const std::bad_alloc&) {
+        // What was printed so far is right, and tells how far the script came.
+        write_stdout(m_.out);
+        throw check_failure(fmt::format(
+            "replay: {}:{}: there was no memory for `{}`; give it a smaller number, or the "
+            "command a higher memory limit",
+            name == "-" ? "standard input" : name, number, operation_));
     }
     write_stdout(m_.out);
     if (!consistent_) {
