@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "steady/go/map.hpp"
 #include "support/fatal_text.hpp"
@@ -59,6 +60,33 @@ TEST(GoMisuse, TwoWritersAreFatal) {
     EXPECT_TRUE(begins(text_of(write, [&] { m.clear(); }), "concurrent map writes"));
     EXPECT_TRUE(begins(text_of([&] { m.erase(nosy{1}); }, [&] { m.assign(nosy{3}, 3); }),
                        "concurrent map writes"));
+}
+
+/// An elem whose assignment looks into the map it is in.
+struct restless {
+    int n = 0;
+    static inline std::function<void()> meanwhile;
+    restless() = default;
+    restless(int number) : n{number} {}
+    restless(const restless&) = default;
+    restless& operator=(const restless& other) noexcept {
+        n = other.n;
+        if (meanwhile) std::exchange(meanwhile, nullptr)();
+        return *this;
+    }
+};
+
+TEST(GoMisuse, AnAssignmentThatWritesToItsMapIsFatal) {
+    auto m = steady::go::map<int, restless>::make();
+    const restless one{1}, two{2};
+    m.assign(1, one);
+    restless::meanwhile = [&] { m.assign(2, two); };
+    EXPECT_TRUE(begins(fatal_text([&] { m.assign(1, two); }), "concurrent map writes"));
+    const_cast<steady::go::internal::hmap*>(m.header())->flags &= ~4;
+    restless::meanwhile = [&] { static_cast<void>(m.get(1)); };
+    EXPECT_TRUE(begins(fatal_text([&] { m.insert_or_assign(1, two); }),
+                       "concurrent map read and map write"));
+    const_cast<steady::go::internal::hmap*>(m.header())->flags &= ~4;
 }
 
 TEST(GoMisuse, AReaderBesideAWriterIsFatal) {

@@ -1,13 +1,17 @@
 // map_test.cpp - go::map as its users meet it: nil, making, reading, writing, deleting.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -319,6 +323,103 @@ TEST(GoMap, ArgumentsMayLieInTheMap) {
         EXPECT_EQ(m.erase(it->first), 1u);
         EXPECT_EQ(m.size(), --left);
     }
+}
+
+TEST(GoMap, AKeyArgumentMayLieInAnArrayThatIsFreed) {
+    // The last old bucket moves, its array goes, and the key is written over last.
+    int ended = 0;
+    auto m = map<double, int>::make();
+    for (int i = 0; i < 2000; ++i) {
+        m.assign(i, -1);
+        if (m.header()->oldbuckets == nullptr) continue;
+        for (int k = 0; k <= i && m.header()->oldbuckets != nullptr; ++k) {
+            const auto it = m.find(k);
+            const bool in_old = m.header()->oldbuckets != nullptr;
+            m.assign(it->first, k);
+            if (in_old && m.header()->oldbuckets == nullptr) {
+                ++ended;
+                // Takes and overwrites what the old array gave back.
+                std::vector<map<double, int>> others;
+                for (int j = 0; j < 8; ++j) others.push_back(m);
+            }
+            const auto again = m.find(k);
+            ASSERT_TRUE(again != m.end()) << k;
+            ASSERT_EQ(again->first, k);
+            ASSERT_EQ(again->second, k);
+        }
+        m.check();
+    }
+    EXPECT_GT(ended, 5);
+}
+
+TEST(GoMap, ARangeThatIsGivenAwayIsMovedFrom) {
+    using entry = std::pair<std::string, std::unique_ptr<int>>;
+    std::vector<entry> source;
+    for (int i = 0; i < 100; ++i) source.emplace_back(std::to_string(i), std::make_unique<int>(i));
+    auto m = map<std::string, std::unique_ptr<int>>::make();
+    m.insert(std::make_move_iterator(source.begin()), std::make_move_iterator(source.end()));
+    ASSERT_EQ(m.size(), 100u);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(*m.at(std::to_string(i)), i);
+    // References in a pair are not the range's to give away.
+    const std::string key = "key";
+    std::string elem = "elem";
+    const std::vector<int> once{1};
+    const auto pairs = once | std::views::transform([&](int) {
+                           return std::pair<const std::string&, std::string&>(key, elem);
+                       });
+    auto copies = map<std::string, std::string>::make();
+    copies.insert(pairs.begin(), pairs.end());
+    EXPECT_EQ(copies.at("key"), "elem");
+    EXPECT_EQ(elem, "elem");
+}
+
+TEST(GoMap, AHintThatWasNotUsedCostsNothingWhenItGoes) {
+    const auto faults = [] {
+        rusage used{};
+        ::getrusage(RUSAGE_SELF, &used);
+        return used.ru_minflt;
+    };
+    const auto before = faults();
+    {
+        auto few = map<std::uint64_t, std::uint64_t>::make(100'000'000);
+        for (std::uint64_t i = 0; i < 10; ++i) few.assign(i, i);
+        auto none = map<std::string, std::string>::make(20'000'000);
+        const auto nothing = none.header()->buckets;
+        EXPECT_NE(nothing, nullptr);
+    }
+    EXPECT_LT(faults() - before, 200) << "2^24 buckets were looked at";
+}
+
+TEST(GoMap, AHashThatWritesToItsMapIsAskedAgain) {
+    static std::function<void()> meanwhile;
+    struct busy_hash {
+        std::uint64_t operator()(int key, std::uint64_t seed) const {
+            if (meanwhile) std::exchange(meanwhile, nullptr)();
+            return steady::hash<int>{}(key, seed);
+        }
+    };
+    auto m = map<int, std::string, busy_hash>::make(100);
+    const auto write = [&](auto door) {
+        m.assign(1, "one");
+        m.assign(2, "two");
+        meanwhile = [&] {
+            m.clear();  // draws a new seed
+            m.assign(1, "in between");
+        };
+        door();
+        meanwhile = nullptr;
+        m.check();
+    };
+    write([&] { m.assign(3, "three"); });
+    EXPECT_EQ(m.get(3), "three");
+    write([&] { m[3] = "three"; });
+    EXPECT_EQ(m.get(3), "three");
+    write([&] { m.insert_or_assign(3, "three"); });
+    EXPECT_EQ(m.get(3), "three");
+    write([&] { m.try_emplace(3, "three"); });
+    EXPECT_EQ(m.get(3), "three");
+    write([&] { EXPECT_EQ(m.erase(1), 1u); });
+    EXPECT_TRUE(m.empty());
 }
 
 TEST(GoMap, DeletingTheLastEntryDrawsANewSeedAndClearKeepsTheArray) {

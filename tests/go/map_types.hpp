@@ -42,9 +42,12 @@ struct tracked {
         other.value = ~std::uint64_t{0};
         ++living;
     }
+    /// In two halves, so that a failure in between shows.
     tracked& operator=(const tracked& other) {
+        const std::uint64_t whole = other.value;
+        value = whole ^ 0xff;
         take_chance();
-        value = other.value;
+        value = whole;
         return *this;
     }
     tracked& operator=(tracked&& other) noexcept(NothrowMove) {

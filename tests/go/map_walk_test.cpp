@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -17,6 +20,8 @@
 #include "go/map_types.hpp"
 #include "steady/core/random.hpp"
 #include "steady/go/map.hpp"
+#include "steady/heap/heap.hpp"
+#include "support/fatal_text.hpp"
 
 namespace {
 
@@ -245,6 +250,94 @@ TEST(GoWalkOrder, NaNsComeOnceEachWhileTheMapGrows) {
     EXPECT_EQ(seen.size(), 300u);
     for (const auto& [elem, times] : seen) EXPECT_EQ(times, 1) << elem;
     m.check();
+}
+
+TEST(GoWalkOrder, ErasingWhereItStandsReachesEveryEntryOfAGrowingMap) {
+    auto m = map<std::string, int>::make();
+    for (int i = 0; i < 420; ++i)
+        m["a key that is too long for a small string " + std::to_string(i)];
+    ASSERT_NE(m.header()->oldbuckets, nullptr);
+    std::size_t left = m.size();
+    for (auto it = m.begin(); it != m.end();) {
+        EXPECT_EQ(it->first.substr(0, 5), "a key") << "erase moved the entry it went on to";
+        it = m.erase(it);
+        ASSERT_EQ(m.size(), --left);
+    }
+    EXPECT_EQ(left, 0u);
+    m.check();
+    m["one"] = 1;
+    EXPECT_TRUE(m.erase(m.find("one")) == m.end());
+    EXPECT_TRUE(m.empty());
+}
+
+#if STEADY_CHECK >= 1
+TEST(GoWalkOrder, ErasingAnEntryThatAWriteMovedIsSaid) {
+    auto m = map<std::string, int>::make();
+    for (int i = 0; i < 417; ++i)
+        m["a key that is too long for a small string " + std::to_string(i)];
+    const auto moved = m.begin();
+    const auto deleted = std::next(m.begin(), 5);
+    m.erase(std::string(deleted->first));
+    EXPECT_NE(steady::test::fatal_text([&] { m.erase(deleted); }).find("erase(iterator)"),
+              std::string::npos);
+    for (int i = 0; i < 2000; ++i) m["more " + std::to_string(i)];
+    EXPECT_NE(steady::test::fatal_text([&] { m.erase(moved); }).find("erase(iterator)"),
+              std::string::npos);
+}
+#endif
+
+TEST(GoWalkOrder, EndsWhenItsMapGoesAway) {
+    auto m = map<int, int>::make();
+    for (int i = 0; i < 1000; ++i) m[i] = i;
+    std::size_t steps = 0;
+    std::vector<void*> taken;
+    for ([[maybe_unused]] auto& e : m) {
+        if (++steps != 10) continue;
+        m = nullptr;
+        // Whoever gets the header's memory may look as if it wrote.
+        for (int i = 0; i < 100; ++i) {
+            taken.push_back(steady::allocate(48));
+            std::memset(taken.back(), 0xff, 48);
+        }
+    }
+    EXPECT_EQ(steps, 10u);
+    for (void* const p : taken) steady::deallocate(p);
+}
+
+struct doubtful_hash {
+    static inline int until_failure = -1;
+    std::size_t operator()(std::uint64_t n) const {
+        if (until_failure >= 0 && until_failure-- == 0) throw std::runtime_error("planned");
+        return n * 0x9e3779b97f4a7c15;
+    }
+};
+
+TEST(GoWalkOrder, AStepThatFailedIsTakenAgain) {
+    auto m = map<std::uint64_t, int, doubtful_hash>::make();
+    // In the middle of a growth, where a walk hashes what it meets.
+    std::uint64_t n = 0;
+    for (; n < 1000 || m.header()->oldbuckets == nullptr; ++n) m[n] = 1;
+    int failures = 0;
+    for (int round = 0; round < 50; ++round) {
+        std::unordered_set<std::uint64_t> seen;
+        auto it = m.begin();
+        for (int steps = 0; it != m.end(); ++steps) {
+            EXPECT_TRUE(seen.insert(it->first).second) << it->first;
+            doubtful_hash::until_failure = steps % 3;
+            const auto here = it->first;
+            try {
+                ++it;
+            } catch (const std::runtime_error&) {
+                ++failures;
+                EXPECT_EQ(it->first, here);
+                doubtful_hash::until_failure = -1;
+                ++it;
+            }
+            doubtful_hash::until_failure = -1;
+        }
+        EXPECT_EQ(seen.size(), n);
+    }
+    EXPECT_GT(failures, 1000);
 }
 
 TEST(GoWalkThreads, ReadersMayWalkTheSameMapTogether) {

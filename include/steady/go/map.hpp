@@ -24,12 +24,16 @@
 // Exceptions. An operation that throws leaves the entries as they were, also when it
 // throws in the middle of a growth: out of the hash, the equality, a constructor or an
 // allocation. Moves are never the reason: a type whose move may throw stands behind a
-// pointer, which moves instead.
+// pointer, which moves instead. An elem whose assignment may throw is not assigned to:
+// a new one is made and takes its place. So references to an elem end with a write to it.
 //
 // Misuse stops the program, as in Go, by steady's fatal handler: "concurrent map
 // writes", "concurrent map read and map write", "concurrent map iteration and map
-// write". It is detected by a plain flag, so not always. A hash, an equality or a
-// constructor that writes to the map it was called from is caught every time.
+// write". It is detected by a plain flag, so not always. From inside one thread it is:
+// an equality, a constructor or an assignment called by a write, and the hash of an entry
+// that moves, may neither write to the map nor read it, and is caught every time. A key
+// to be written is hashed before its write begins, as in Go; that hash may still write.
+// What a read calls may read. If it writes, nothing notices, and the read is undefined.
 //
 // Choose it when code comes from Go and must behave the same, or when Go's rules for
 // walks matter. Prefer steady::map when the slowest insert matters most, or the bytes.
@@ -235,7 +239,15 @@ public:
             return assign(K(std::forward<Q>(key)), std::forward<W>(elem));
         } else {
             expect_not_nil();
-            return elem_of(put<true>(std::forward<Q>(key), hash_of(key), std::forward<W>(elem)));
+            std::uint64_t hash = hash_for_write(key);
+            if constexpr (layout::update_key()) {
+                // Written over the equal key at the end, when `key`, which may be in this
+                // map, has moved.
+                const K own(key);
+                return elem_of(put<true>(own, hash, std::forward<W>(elem)));
+            } else {
+                return elem_of(put<true>(std::forward<Q>(key), hash, std::forward<W>(elem)));
+            }
         }
     }
     /// Go's m[k] where it is written to: adds V{} for an absent key.
@@ -252,8 +264,9 @@ public:
             return try_emplace(K(std::forward<Q>(key)), std::forward<Args>(args)...);
         } else {
             expect_not_nil();
-            const std::uint64_t hash = hash_of(key);
-            return told(add(std::forward<Q>(key), hash, std::forward<Args>(args)...), hash);
+            std::uint64_t hash = hash_for_write(key);
+            const spot s = add(std::forward<Q>(key), hash, std::forward<Args>(args)...);
+            return told(s, hash);
         }
     }
     template <class Q, class W>
@@ -262,8 +275,9 @@ public:
             return insert_or_assign(K(std::forward<Q>(key)), std::forward<W>(elem));
         } else {
             expect_not_nil();
-            const std::uint64_t hash = hash_of(key);
-            return told(put<false>(std::forward<Q>(key), hash, std::forward<W>(elem)), hash);
+            std::uint64_t hash = hash_for_write(key);
+            const spot s = put<false>(std::forward<Q>(key), hash, std::forward<W>(elem));
+            return told(s, hash);
         }
     }
     std::pair<iterator, bool> insert(const value_type& e) { return try_emplace(e.first, e.second); }
@@ -278,7 +292,12 @@ public:
     void insert(It first, End last) {
         for (; first != last; ++first) {
             auto&& [key, elem] = *first;
-            try_emplace(key, elem);
+            if constexpr (std::is_lvalue_reference_v<std::iter_reference_t<It>>) {
+                try_emplace(key, elem);
+            } else {
+                // Moves out of a pair that is given away, not through references in it.
+                try_emplace(std::forward<decltype(key)>(key), std::forward<decltype(elem)>(elem));
+            }
         }
     }
     void insert(std::initializer_list<value_type> entries) {
@@ -296,12 +315,12 @@ public:
                  !std::same_as<std::remove_cvref_t<Q>, const_iterator>)
     [[gnu::always_inline]] size_type erase(const Q& key) { return remove(key); }
     /// Deletes the entry an iterator is at. Returns the iterator, one step on.
-    iterator erase(iterator at) {
-        const iterator here = at;
-        ++at;
-        remove(here->first);
-        return at;
-    }
+    ///
+    /// The iterator must have come there after the last write: one that is returned by
+    /// erase() has. A write may move or delete the entry, and the key with it; steady's
+    /// checks find most such iterators (STEADY_CHECK=1).
+    /// Throws   also std::bad_alloc at a map's first walk.
+    iterator erase(iterator at);
     /// Go's clear: no entries, the same array, a new seed. Also walks end.
     /// Cost     the whole array is zeroed.
     void clear() {
@@ -360,6 +379,18 @@ private:
     [[nodiscard]] std::uint64_t hash_of(const Q& key) const {
         return core_.t.hash_of(key, core_.h->hash0);
     }
+    /// The hash of a key to be written. It runs before the write begins, and if it wrote
+    /// to the map itself, the seed may be a new one. The compiler sees that steady's own
+    /// hashes do not.
+    template <class Q>
+    [[nodiscard]] [[gnu::always_inline]] std::uint64_t hash_for_write(const Q& key) const {
+        for (;;) {
+            const std::uint32_t seed = core_.h->hash0;
+            const std::uint64_t hash = core_.t.hash_of(key, seed);
+            if (core_.h->hash0 == seed) [[likely]]
+                return hash;
+        }
+    }
     void expect_not_nil() const {
         if (core_.h == nullptr) [[unlikely]]
             throw_nil();
@@ -373,9 +404,11 @@ private:
     template <class Q, class... Args>
     spot add(Q&& key, std::uint64_t hash, Args&&... args);
     template <bool AsGo, class Q, class W>
-    spot put(Q&& key, std::uint64_t hash, W&& elem);
+    spot put(Q&& key, std::uint64_t& hash, W&& elem);
     template <bool AsGo, class Q, class W>
     void replace(const spot& s, const Q& key, W&& elem);
+    template <class W>
+    void replace_elem(const spot& s, W&& elem);
     template <class Q>
     V& refer(Q&& key);
     template <class Q>

@@ -221,9 +221,10 @@ void map_core<Layout>::drop_object(void* object) {
 }
 
 /// Ends the lives of all keys and elems in the chains of `array` that have not moved.
+/// Cost     one look at each bucket, except when there is nothing to end.
 template <class Layout>
 void map_core<Layout>::destroy_cells(bmap* array, std::size_t buckets) noexcept {
-    if (t.trivial_cells()) return;
+    if (t.trivial_cells() || h->count == 0) return;
     for (std::size_t index = 0; index < buckets; ++index) {
         bmap* b = bucket(array, index);
         if (is_evacuated(b)) continue;
@@ -242,7 +243,11 @@ void map_core<Layout>::destroy_cells(bmap* array, std::size_t buckets) noexcept 
     }
 }
 
-/// Frees everything. The walks that are left may only be given up.
+/// Frees everything. The walks that are left end at their next step.
+///
+/// Spares are taken before any overflow bucket is allocated. So while one is left, every
+/// chain lies inside the array, and nobody has to look for others: a map with a large
+/// hint and few entries is freed without touching the pages it never used.
 template <class Layout>
 void map_core<Layout>::destroy() noexcept {
     if (h == nullptr) return;
@@ -260,8 +265,9 @@ void map_core<Layout>::destroy() noexcept {
     }
     if (h->buckets != nullptr) {
         destroy_cells(h->buckets, h->bucket_count());
-        free_array({nullptr, h->buckets, nullptr, nullptr, h->bucket_count(), all_buckets(h->B),
-                    t.bucket_size()});
+        const bool spares_left = h->extra != nullptr && h->extra->nextOverflow != nullptr;
+        free_array({nullptr, h->buckets, nullptr, nullptr, spares_left ? 0 : h->bucket_count(),
+                    all_buckets(h->B), t.bucket_size()});
     }
     if (h->extra != nullptr) {
         free_list(h->extra->overflow);

@@ -142,6 +142,7 @@ public:
     void start_walk(hiter& it);
     [[nodiscard]] hiter walk_from(std::uint64_t hash, cell c);
     void next(hiter& it) const;
+    [[nodiscard]] bool stays(const hiter& it) const noexcept;
 
     void check() const;
 
@@ -265,7 +266,7 @@ private:
 
     // walk.hpp
     void next_elsewhere(hiter& it) const;
-    [[nodiscard]] cell follow(const hiter& it, bmap* b, unsigned i) const noexcept;
+    [[nodiscard]] cell follow(bmap* array, std::size_t head, bmap* b, unsigned i) const noexcept;
 };
 
 }  // namespace steady::go::internal

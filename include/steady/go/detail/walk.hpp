@@ -94,13 +94,14 @@ hiter map_core<Layout>::walk_from(std::uint64_t hash, cell c) {
 /// One step; key and elem are read now. it.key is null at the end.
 template <class Layout>
 inline void map_core<Layout>::next(hiter& it) const {
-    expect_no_writer("concurrent map iteration and map write");
     if constexpr (!Layout::as_go) {
+        // Before the flags: the map may be gone, and its header with it.
         if (side->clears != it.clears) [[unlikely]] {
             it.key = it.elem = nullptr;
             return;
         }
     }
+    expect_no_writer("concurrent map iteration and map write");
     // The common case: one more entry in the same bucket. It may have gone since its
     // bucket was looked at, so its own byte is asked again.
     while (it.left != 0) {
@@ -122,31 +123,36 @@ inline void map_core<Layout>::next(hiter& it) const {
     next_elsewhere(it);
 }
 
+/// W1  Hash and equality may throw; the walk stays where it is then, and the next try
+///     comes to the same entry. So how far it got is kept here until an entry is found.
 template <class Layout>
 [[gnu::noinline]] void map_core<Layout>::next_elsewhere(hiter& it) const {
     bmap* b = it.bptr;
     unsigned i = it.i;
+    bmap* array = it.array;
+    std::size_t head = it.head, next_bucket = it.bucket, check_bucket = it.checkBucket;
+    bool wrapped = it.wrapped;
     for (;;) {
         if (b == nullptr) {
-            if (it.bucket == it.startBucket && it.wrapped) {
+            if (next_bucket == it.startBucket && wrapped) {
                 it.key = it.elem = nullptr;
                 return;
             }
-            it.array = it.buckets;
-            it.head = it.bucket;
-            it.checkBucket = no_check;
+            array = it.buckets;
+            head = next_bucket;
+            check_bucket = no_check;
             if (h->growing() && it.B == h->B) {
-                const std::size_t old = it.bucket & (h->old_bucket_count() - 1);
+                const std::size_t old = next_bucket & (h->old_bucket_count() - 1);
                 if (!is_evacuated(bucket(h->oldbuckets, old))) {
-                    it.array = h->oldbuckets;
-                    it.head = old;
-                    it.checkBucket = it.bucket;
+                    array = h->oldbuckets;
+                    head = old;
+                    check_bucket = next_bucket;
                 }
             }
-            b = bucket(it.array, it.head);
-            if (++it.bucket == std::size_t{1} << it.B) {
-                it.bucket = 0;
-                it.wrapped = true;
+            b = bucket(array, head);
+            if (++next_bucket == std::size_t{1} << it.B) {
+                next_bucket = 0;
+                wrapped = true;
             }
             i = 0;
         }
@@ -161,19 +167,19 @@ template <class Layout>
             cell now{b, c};
             if constexpr (!Layout::cells_survive) {
                 if (moved) {
-                    now = follow(it, b, c);
+                    now = follow(array, head, b, c);
                     if (!now) continue;
                 }
             }
             void* k = key_at(now.b, now.i);
             const bool findable = t.reflexive() || t.equals_itself(k);
-            if (it.checkBucket != no_check && !h->same_size()) {
+            if (check_bucket != no_check && !h->same_size()) {
                 // A bucket whose old one had not moved when we came to it: half of
                 // what is here belongs to another bucket, and comes there.
                 if (findable) {
                     const std::uint64_t hash = t.hash(k, h->hash0);
-                    if ((hash & ((std::size_t{1} << it.B) - 1)) != it.checkBucket) continue;
-                } else if (it.checkBucket >> (it.B - 1) != (top & 1u)) {
+                    if ((hash & ((std::size_t{1} << it.B) - 1)) != check_bucket) continue;
+                } else if (check_bucket >> (it.B - 1) != (top & 1u)) {
                     continue;
                 }
             }
@@ -190,7 +196,12 @@ template <class Layout>
             it.elem = elem_at(now.b, now.i);
             it.bptr = b;
             it.i = static_cast<std::uint8_t>(i + 1);
-            if (!Layout::as_go && it.checkBucket == no_check && !moved) it.left = live & (live - 1);
+            it.array = array;
+            it.head = head;
+            it.bucket = next_bucket;
+            it.checkBucket = check_bucket;
+            it.wrapped = wrapped;
+            if (!Layout::as_go && check_bucket == no_check && !moved) it.left = live & (live - 1);
             return;
         }
         b = overflow(b);
@@ -198,11 +209,19 @@ template <class Layout>
     }
 }
 
-/// Where the entry of an evacuated cell is now; no cell when it is gone.
+/// Whether the entry a walk is at is still where the walk read it. Where old cells stay
+/// readable nobody needs to know.
 template <class Layout>
-cell map_core<Layout>::follow(const hiter& it, bmap* b, unsigned i) const noexcept {
-    bmap* array = it.array;
-    std::size_t head = it.head;
+bool map_core<Layout>::stays(const hiter& it) const noexcept {
+    if constexpr (Layout::cells_survive) return true;
+    const cell now = follow(it.array, it.head, it.bptr, (it.i - 1u + it.offset) & (cells - 1));
+    return now && key_at(now.b, now.i) == it.key;
+}
+
+/// Where the entry of a cell of the chain of `array[head]` is now, when it may have been
+/// evacuated; no cell when it is gone.
+template <class Layout>
+cell map_core<Layout>::follow(bmap* array, std::size_t head, bmap* b, unsigned i) const noexcept {
     while (b->tophash[i] == evacuated_x || b->tophash[i] == evacuated_y) {
         const std::uint8_t way = b->tophash[i];
         std::size_t before = 0;
