@@ -689,7 +689,7 @@ private:
     std::size_t size_ = 0;
     std::size_t grow_at_ = 0;
     std::size_t shrink_at_ = 0;
-    std::uint64_t seed_ = default_seed | 1;
+    std::uint64_t seed_ = default_seed;
     std::uint16_t last_group_ = 0;
     std::uint16_t small_floor_ = 1;  // groups that reserve() asked for
     std::uint32_t credit_ = 0;
