@@ -109,7 +109,13 @@ result<page_index> page_heap::grow(unsigned n, unsigned alignment) noexcept {
 
 // Adds chunks at the top of the slice: all of their pages free, none resident.
 result<void> page_heap::prepare_chunks(unsigned first, unsigned count) noexcept {
-    if (const auto ready = prepare_tables(first + count); !ready) return ready;
+    if (const auto ready = prepare_tables(first + count); !ready) {
+        // A stranger among the chunks is stepped over, which takes tables to say so; a
+        // stranger among the tables leaves nowhere to go.
+        error why = ready.error();
+        if (why.code == errc::occupied) why.code = errc::out_of_memory;
+        return why;
+    }
     const page_index first_page = first * chunk_pages;
     const pages size{std::size_t{count} * chunk_pages};
     const auto done =

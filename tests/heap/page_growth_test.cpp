@@ -149,6 +149,21 @@ TEST(PageGrowth, ForeignMappingsAreSkippedChunkByChunk) {
     for (void* const there : foreign) munmap(there, 4096);
 }
 
+TEST(PageGrowth, AForeignMappingAmongTheTablesEndsTheGrowth) {
+    const limited_address_space limit;
+    slice s(pages{std::size_t{1} << 20});
+    ASSERT_TRUE(s.heap.allocate(512_pages));
+    void* const foreign = foreign_mapping(s.tables.base() + s.tables.prepared().count());
+    while (s.heap.allocate(512_pages)) continue;  // to the end of the tables
+    const auto refused = s.heap.allocate(512_pages);
+    EXPECT_EQ(refused.error().code, errc::out_of_memory) << "there is nothing to step over";
+    EXPECT_EQ(s.heap.high_water(), s.heap.grown()) << "no chunk without its tables";
+    s.expect_consistent();
+    munmap(foreign, 4096);
+    ASSERT_TRUE(s.heap.allocate(512_pages)) << "the place is free again";
+    s.expect_consistent();
+}
+
 TEST(PageGrowth, ExtendingStopsAtAForeignMapping) {
     const limited_address_space limit;
     slice s(pages{8 * 512});
