@@ -292,4 +292,22 @@ TEST(Interface, MemoryIsWhatTheAllocatorGave) {
     EXPECT_EQ(source.held, 0);
 }
 
+TEST(Interface, AMapThatBecameSmallAgainOwnsNothingButItsGroups) {
+    using map =
+        steady::map<std::uint64_t, std::uint64_t, steady::map_hash<std::uint64_t>,
+                    std::equal_to<std::uint64_t>,
+                    std::pmr::polymorphic_allocator<std::pair<const std::uint64_t, std::uint64_t>>>;
+    for (std::uint64_t n = 100; n < 6000; n += n / 8) {
+        counting_resource source;
+        {
+            map m{&source};
+            for (std::uint64_t i = 0; i < n; ++i) m.try_emplace(i, i);
+            for (std::uint64_t i = 0; i < n; ++i) m.erase(i);
+            m.shrink_to_fit();
+            EXPECT_LE(source.held, 16 + 15 * 16 + 16) << n;
+        }
+        ASSERT_EQ(source.held, 0) << n;
+    }
+}
+
 }  // namespace

@@ -145,6 +145,9 @@ STEADY_TABLE
 void STEADY_TABLE_TYPE::become_small() noexcept {
     using state_source = block_source<Alloc, alignof(large_state)>;
     const cluster_place only = cluster_at(0);
+    // Some were taken ahead of splits that never came.
+    for (unsigned i = 1; i < segments; ++i) release_segment(i);
+    drop_spare_blocks();
     large_state* const old = large_;
     large_ = nullptr;
     groups_ = only.groups;
@@ -565,6 +568,13 @@ void STEADY_TABLE_TYPE::drop_chain(const cluster_place& at) noexcept {
         give_back_block(first);
         --large_->chained;
         first = next;
+    }
+}
+
+STEADY_TABLE
+void STEADY_TABLE_TYPE::drop_spare_blocks() noexcept {
+    while (spare_ != nullptr) {
+        give_back_block(std::exchange(spare_, header_of_chained(spare_).overflow));
     }
 }
 

@@ -635,6 +635,7 @@ private:
                   const std::uint8_t* next, const cluster_plan& plan) noexcept;
     void tidy(const cluster_place& at, const cluster_plan& plan) noexcept;
     void trim_spare_blocks() noexcept;
+    void drop_spare_blocks() noexcept;
     void tidy_chain(const cluster_place& at) noexcept;
     void drop_chain(const cluster_place& at) noexcept;
     std::byte* take_spare_block();

@@ -261,8 +261,7 @@ void STEADY_TABLE_TYPE::release_all() noexcept {
             }
         }
     }
-    while (spare_ != nullptr)
-        give_back_block(std::exchange(spare_, header_of_chained(spare_).overflow));
+    drop_spare_blocks();
     for (unsigned i = 0; i < segments; ++i) release_segment(i);
     using state_source = block_source<Alloc, alignof(large_state)>;
     state_source::deallocate(alloc_, reinterpret_cast<std::byte*>(large_), sizeof(large_state));
