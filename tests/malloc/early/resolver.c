@@ -8,10 +8,16 @@
 static char *kept, *moved;
 
 /* Functions, since a program's copy of our data would be made after the resolver ran. */
-char* early_kept(void) { return kept; }
-char* early_moved(void) { return moved; }
+char* early_kept(void) {
+    return kept;
+}
+char* early_moved(void) {
+    return moved;
+}
 
-static int chosen(void) { return 42; }
+static int chosen(void) {
+    return 42;
+}
 
 __attribute__((used)) static int (*resolve(void))(void) { /* clang does not see its use below */
     void* volatile gone = malloc(100);

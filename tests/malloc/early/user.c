@@ -2,4 +2,6 @@
  * the loader must know when it relocates this library. */
 int answer(void);
 static int (*volatile address)(void) = answer;
-int ask(void) { return address(); }
+int ask(void) {
+    return address();
+}

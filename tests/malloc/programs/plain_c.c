@@ -16,7 +16,8 @@ int main(void) {
     free(malloc(100));
     int threads = 0;
     DIR* tasks = opendir("/proc/self/task");
-    for (struct dirent* entry; (entry = readdir(tasks)) != NULL;) threads += entry->d_name[0] != '.';
+    for (struct dirent* entry; (entry = readdir(tasks)) != NULL;)
+        threads += entry->d_name[0] != '.';
     closedir(tasks);
     printf("threads %d\n", threads);
     return 0;
