@@ -128,11 +128,11 @@ struct counters {
     std::uint64_t samples = 0;       // objects sampled since the start
     std::uint64_t live_samples = 0;  // of these not freed yet
     std::uint64_t sites = 0;
-    std::uint64_t growths = 0;        // growth events
-    std::uint64_t lost = 0;           // samples without a place: the tables were full
-    std::uint64_t cut_stacks = 0;     // stacks deeper than we keep
-    std::uint64_t table_bytes = 0;    // memory of the tables, from the system
-    std::uint64_t unsampled_live = 0; // bytes alive when sampling began: in no profile
+    std::uint64_t growths = 0;         // growth events
+    std::uint64_t lost = 0;            // samples without a place: the tables were full
+    std::uint64_t cut_stacks = 0;      // stacks deeper than we keep
+    std::uint64_t table_bytes = 0;     // memory of the tables, from the system
+    std::uint64_t unsampled_live = 0;  // bytes alive when sampling began: in no profile
 };
 [[nodiscard]] counters read_counters() noexcept;
 /// Sites of this kind, for an index.
