@@ -184,8 +184,11 @@ std::size_t huge_heap::huge_target(const huge_block* block, std::size_t size) co
     if (huge_pages_ == policy::off) return 0;
     if (huge_pages_ == policy::adaptive) {
         if (size < huge_pages_from) return 0;
-        constexpr unsigned grows_on = 4;
-        const std::size_t tolerated = block->growths >= grows_on ? size / 16 : size / 64;
+        // How likely a block is to grow on, from what it has done: a thing that has grown
+        // sixteen times is an array that is being appended to.
+        const std::size_t tolerated = block->growths >= 16  ? size / 8
+                                      : block->growths >= 4 ? size / 16
+                                                            : size / 64;
         if (rounded - size > tolerated) return whole;
     }
     return std::min(rounded, round_down(block->slot_size, huge_page));

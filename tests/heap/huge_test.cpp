@@ -196,6 +196,32 @@ bool asks_for_huge_pages(const std::byte* at) {
     return asks;
 }
 
+// The end of an array is touched before the huge page it lies in is covered: unless that
+// page is asked for ahead of the end, an array that grows by small appends gets none.
+TEST(HugePages, ReachAheadOfABlockTheMoreOftenItHasGrown) {
+    if (!os::huge_pages_available()) GTEST_SKIP() << "this system has none";
+    const struct {
+        unsigned growths;
+        bytes size;
+        bool ahead;
+    } cases[] = {{1, 16_MiB + 512_KiB, false}, {20, 15_MiB, false}, {20, 16_MiB + 512_KiB, true},
+                 {4, 16_MiB + 512_KiB, false}, {4, 33_MiB, true},   {1, 33_MiB, false},
+                 {1, 63_MiB + 512_KiB, true}};
+    for (const auto& [growths, size, ahead] : cases) {
+        huge_heap heap;
+        bool zeroed = false;
+        huge_block* block = heap.allocate(1_MiB, 1, zeroed, nullptr).value();
+        const bytes step = round_down(bytes{(size - 1_MiB).count() / growths}, 4_KiB);
+        for (unsigned i = 1; i < growths; ++i) ASSERT_TRUE(heap.grow(block, 1_MiB + step * i));
+        ASSERT_TRUE(heap.grow(block, size));
+        EXPECT_EQ(asks_for_huge_pages(block->base.load() + size.count() - 1), ahead)
+            << growths << " growths to " << size.count();
+        expect_sound(heap);
+        heap.free(block);
+        EXPECT_TRUE(heap.close());
+    }
+}
+
 // Whichever call of the move is refused: the block that was copied has a new mapping.
 TEST(HugePages, AreAskedForAgainWhereABlockWasCopied) {
     if (!os::huge_pages_available()) GTEST_SKIP() << "this system has none";

@@ -28,8 +28,8 @@
 //
 // Huge pages (STEADY_DEBUG=hugepages=adaptive): from 16 MiB on, the part of a block made
 // of whole 2 MiB pages asks for them. The last, partial one does only when the bytes
-// beyond the end are at most 1/64 of the block (1/16 if it has grown before and so is
-// expected to grow on): a block never shows more than that in the resident set.
+// beyond the end are at most 1/64 of the block (1/16 if it has grown 4 times, 1/8 after
+// 16 times, and so is expected to grow on): a block never shows more than that.
 //
 // Locks   mutex_ (rank huge) for all records; held over prepare, which touches nothing,
 //         never over calls that walk pages. release_ is held by whoever decommits, is
