@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "demo/demo.hpp"
+#include "lab/lab.hpp"
 #include "replay/replay.hpp"
 #include "run/run.hpp"
 #include "steady/core/version.hpp"
@@ -49,6 +50,7 @@ int run(int count, char** arguments) {
     app.require_subcommand(0, 1);
     add_demo_command(app, exit_code);
     add_run_command(app, exit_code);
+    add_lab_command(app, exit_code);
     add_replay_command(app, exit_code);
     add_help_command(app);
     try {

@@ -5,6 +5,7 @@
 // padded: escape sequences have no width.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct cell {
 class table {
 public:
     void add(std::vector<cell> row) { rows_.push_back(std::move(row)); }
+    std::size_t size() const { return rows_.size(); }
     /// An empty line.
     void add_space() { rows_.emplace_back(); }
 
