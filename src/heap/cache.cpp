@@ -49,7 +49,11 @@ void thread_cache::expose(span_class sclass, slot_pointer floor, slot_pointer to
     slot_pointer ready_floor = floor;
     if (sampler::active()) {
         if (drawn_in_ != sampler::epoch()) forget_draws();
-        if (st.until_sample == 0) st.until_sample = sampler::draw(class_size[sclass >> 1], random_);
+        const std::uint64_t period = sampler::period_of(sclass >> 1);
+        if (st.until_sample == 0 || st.drawn_with != period) {
+            st.until_sample = sampler::draw(class_size[sclass >> 1], period, random_);
+            st.drawn_with = period;
+        }
         const std::size_t count = distance(floor, top);
         if (st.until_sample > count) {
             st.until_sample -= count;
@@ -99,7 +103,8 @@ void thread_cache::put_one(span_class sclass, void* object) noexcept {
 }
 
 void* thread_cache::sample(span_class sclass, std::size_t size) noexcept {
-    void* object = sampler::allocate(*core, node, sclass, size, random_);
+    void* object =
+        sampler::allocate(*core, node, sclass, size, states_[sclass].drawn_with, random_);
     if (object != nullptr) ++states_[sclass].sampled;
     return object;
 }

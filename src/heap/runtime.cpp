@@ -342,14 +342,24 @@ void before_fork() noexcept {
     if (!opened.load(std::memory_order_relaxed)) return;
     lock_objects();
     huge_blocks.before_fork();
+    fork_hook.announce({fork_event::what::prepare});
 }
 
-void after_fork_in_parent() noexcept {
+namespace {
+
+void resume_after_fork(fork_event::what where) noexcept {
     if (opened.load(std::memory_order_relaxed)) {
+        fork_hook.announce({where});
         huge_blocks.after_fork_in_parent();
         unlock_objects();
     }
     init_lock.unlock();
+}
+
+}  // namespace
+
+void after_fork_in_parent() noexcept {
+    resume_after_fork(fork_event::what::parent);
 }
 
 // The child has one thread, which holds all the locks and gives them back as the parent
@@ -357,7 +367,7 @@ void after_fork_in_parent() noexcept {
 // thread, trims or has a scavenger, not here: most children exec, and touching those
 // pages would copy them.
 void after_fork_in_child() noexcept {
-    after_fork_in_parent();
+    resume_after_fork(fork_event::what::child);
     os_hook.reset_after_fork();
     growth_hook.reset_after_fork();
     sample_hook.reset_after_fork();

@@ -17,6 +17,7 @@ namespace steady::detail {
 namespace {
 
 constinit std::atomic<std::uint64_t> period_{0};
+constinit std::atomic<std::uint64_t> class_period_[class_count] = {};  // 0: period_
 constinit std::atomic<std::uint32_t> guard_rate_{0};
 constinit std::atomic<std::uint32_t> epoch_{0};
 constinit std::atomic<std::uint64_t> large_random{0};  // one for all threads: large ones are rare
@@ -94,6 +95,7 @@ void decide(sample_facts& facts, std::size_t before, std::size_t after) noexcept
 
 void sampler::configure(std::uint64_t period, std::uint32_t guard_rate) noexcept {
     period_.store(period, relaxed);
+    for (auto& own : class_period_) own.store(0, relaxed);
     guard_rate_.store(guard_rate, relaxed);
     large_random.fetch_xor(os::now_ns(), relaxed);
     if (guard_rate != 0) guards::watch_faults();
@@ -141,15 +143,26 @@ bool sampler::active() noexcept {
     return period_.load(relaxed) != 0 && (sample_hook.armed() || guard_rate_.load(relaxed) != 0);
 }
 
-double sampler::probability(std::size_t size) noexcept {
-    const std::uint64_t period = period_.load(relaxed);
+std::uint64_t sampler::period() noexcept {
+    return period_.load(relaxed);
+}
+
+std::uint64_t sampler::period_of(unsigned size_class) noexcept {
+    const std::uint64_t own = class_period_[size_class].load(relaxed);
+    return own != 0 ? own : period_.load(relaxed);
+}
+
+void sampler::set_class_periods(const std::uint64_t* periods) noexcept {
+    for (unsigned c = 1; c < class_count; ++c) class_period_[c].store(periods[c], relaxed);
+}
+
+double sampler::probability(std::size_t size, std::uint64_t period) noexcept {
     if (period <= 1) return 1;
     return 1 - exp_minus(static_cast<double>(size) / static_cast<double>(period));
 }
 
 // ln(1 - p) is -size / period exactly, which makes the geometric draw one logarithm.
-std::uint64_t sampler::draw(std::size_t size, wyrand& random) noexcept {
-    const std::uint64_t period = period_.load(relaxed);
+std::uint64_t sampler::draw(std::size_t size, std::uint64_t period, wyrand& random) noexcept {
     if (period <= 1) return 1;
     const double objects =
         minus_log(uniform(random())) * static_cast<double>(period) / static_cast<double>(size);
@@ -157,7 +170,7 @@ std::uint64_t sampler::draw(std::size_t size, wyrand& random) noexcept {
 }
 
 void* sampler::allocate(heap_core& core, unsigned node, span_class sclass, std::size_t size,
-                        wyrand& random) noexcept {
+                        std::uint64_t period, wyrand& random) noexcept {
     const std::uint32_t rate = guard_rate_.load(relaxed);
     const bool guarded = rate != 0 && core.is_default() && random() % rate == 0 && guards::admit();
     if (!guarded && !sample_hook.armed()) return nullptr;
@@ -175,7 +188,7 @@ void* sampler::allocate(heap_core& core, unsigned node, span_class sclass, std::
     }
     span* s = *made;
     s->sample.requested = size;
-    s->sample.probability = probability(class_bytes);
+    s->sample.probability = probability(class_bytes, period);
     if (guarded && !guards::protect_tail(*s)) {
         store.destroy(s);
         guards::dismiss();

@@ -112,7 +112,7 @@ TEST(SamplerDraw, TheObjectsUntilASampleAreGeometric) {
         constexpr int draws = 200'000;
         double sum = 0, ones = 0, beyond_mean = 0;
         for (int i = 0; i < draws; ++i) {
-            const auto n = static_cast<double>(sampler::draw(size, random));
+            const auto n = static_cast<double>(sampler::draw(size, period, random));
             ASSERT_GE(n, 1);
             sum += n;
             ones += n == 1;
@@ -127,7 +127,7 @@ TEST(SamplerDraw, TheObjectsUntilASampleAreGeometric) {
     }
     sampler::configure(1, 0);
     wyrand random(1);
-    EXPECT_EQ(sampler::draw(8, random), 1u);
+    EXPECT_EQ(sampler::draw(8, 1, random), 1u);
     sampler::configure(std::uint64_t{512} << 10, 0);
 }
 

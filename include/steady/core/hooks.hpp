@@ -72,6 +72,12 @@ struct sample_event {
     double probability;  // with which an object of this size is sampled; resized: from now on
 };
 
+/// The process is about to fork, or has. Announced by the heap with every lock of its own
+/// held, so a listener may take the locks that its other listeners take.
+struct fork_event {
+    enum class what : std::uint8_t { prepare, parent, child } kind;
+};
+
 /// A place where one listener at a time may stand.
 template <class Event>
 class hook {
@@ -161,5 +167,6 @@ private:
 inline constinit hook<os_event> os_hook;
 inline constinit hook<growth_event> growth_hook;
 inline constinit hook<sample_event> sample_hook;
+inline constinit hook<fork_event> fork_hook;
 
 }  // namespace steady

@@ -71,6 +71,7 @@ struct bin_state {
     std::uint64_t left{0};          // objects that ever left the push magazine
     std::uint64_t sampled{0};       // objects allocated as samples: they pass no magazine
     std::uint64_t until_sample{0};  // objects until the next sample; 0: not drawn
+    std::uint64_t drawn_with{0};    // the period of that draw, or of the sample that is due
     std::uint32_t capacity{0};      // slots in use of each magazine: grows to the class's limit
 };
 

@@ -7,6 +7,12 @@
 // the same statistics as one process over all bytes. Each sample carries its p,
 // so upper rooms weigh it by 1/p without knowing R.
 //
+// A class may have a period of its own: whoever listens can spend the same number of
+// samples where they say more (set_class_periods). A draw remembers its period, and its
+// sample carries the p of that one; what was drawn under another period and not yet made
+// ready is drawn anew, which is the same as never having drawn. So estimates stay
+// unbiased across changes, and no cache is emptied for one.
+//
 // A sampled object lives in a span of its own, whose address-map class is 0:
 // free() finds it by the table it reads anyway, and objects that were not
 // sampled pay nothing. Large and huge objects stay where they are; their records
@@ -38,14 +44,27 @@ public:
     /// Somebody listens or guards are wanted; otherwise nothing is drawn.
     [[nodiscard]] static bool active() noexcept;
 
-    /// Objects of `size` bytes that pass up to and including the next sample, >= 1.
-    [[nodiscard]] static std::uint64_t draw(std::size_t size, wyrand& random) noexcept;
-    [[nodiscard]] static double probability(std::size_t size) noexcept;
+    /// Mean bytes between samples; 0: none.
+    [[nodiscard]] static std::uint64_t period() noexcept;
+    /// Of one class; at least 1 while period() is not 0.
+    [[nodiscard]] static std::uint64_t period_of(unsigned size_class) noexcept;
+    /// periods[class_count]; 0: period(). In force until the next configure().
+    static void set_class_periods(const std::uint64_t* periods) noexcept;
 
-    /// Puts a sampled object of class `sclass` on pages of its own and announces
-    /// it. nullptr when there is no memory: the caller then allocates as usual.
+    /// Objects of `size` bytes that pass up to and including the next sample, >= 1.
+    [[nodiscard]] static std::uint64_t draw(std::size_t size, std::uint64_t period,
+                                            wyrand& random) noexcept;
+    /// With which an object of `size` bytes becomes a sample.
+    [[nodiscard]] static double probability(std::size_t size, std::uint64_t period) noexcept;
+    [[nodiscard]] static double probability(std::size_t size) noexcept {
+        return probability(size, period());
+    }
+
+    /// Puts a sampled object of class `sclass`, drawn with `period`, on pages of its own
+    /// and announces it. nullptr when there is no memory: the caller then allocates as usual.
     [[nodiscard]] static void* allocate(heap_core& core, unsigned node, span_class sclass,
-                                        std::size_t size, wyrand& random) noexcept;
+                                        std::size_t size, std::uint64_t period,
+                                        wyrand& random) noexcept;
     /// Frees what allocate() returned. `object` must be its start.
     static void free(span* s, void* object) noexcept;
     /// Large and huge objects: each of these changes `facts`, which lies in the object's

@@ -1,0 +1,33 @@
+// pages.hpp - charges each stack with the pages it keeps the heap from giving back.
+//
+//   heap_inuse   pages of spans and huge blocks
+//   heap_alloc   bytes of live objects
+//   the rest is fragmentation: free objects between live ones, the tails of spans, and
+//   what lies in thread caches
+//
+// A class's waste (its spans' bytes - its live objects' bytes) is there because objects of
+// that class are alive, so it is shared among them: each stack gets the part of its class's
+// waste that it has of the class's estimated live objects. The sum over all stacks is
+// heap_inuse - heap_alloc to the byte; what belongs to classes of which no live object was
+// sampled is a line of its own, without a stack.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "collect.hpp"
+
+namespace steady::profile::detail {
+
+/// One live sample.
+struct live_part {
+    const site* where;
+    std::uintptr_t address;
+    std::uint64_t size;
+    double weight;
+};
+
+/// Fills in frag_space and resident_space.
+void charge_pages(std::vector<raw_sample>& samples, const std::vector<live_part>& parts);
+
+}  // namespace steady::profile::detail

@@ -1,0 +1,283 @@
+// recorder.cpp - the listeners. The story is in recorder.hpp.
+#include "recorder.hpp"
+
+#include <cstring>
+
+#include <sys/prctl.h>
+
+#include "steady/core/options.hpp"
+#include "steady/os/metadata.hpp"
+#include "steady/profile/detail/unwind.hpp"
+#include "steady/profile/label.hpp"
+#include "steady/profile/profile.hpp"
+#include "steady/slice/watch.hpp"
+#include "cpu.hpp"
+#include "symbols.hpp"
+
+#if defined(STEADY_PROFILE_LIBRARY)
+// Of libsteady_malloc.so, if that is loaded.
+#pragma weak steady_heap_interface_1
+#endif
+
+namespace steady::profile::detail {
+
+constinit recorder the_recorder;
+
+namespace {
+
+constexpr auto relaxed = std::memory_order_relaxed;
+
+// ---- Labels. What a thread says about itself is looked at again now and then only: its
+// name changes hardly ever.
+
+struct thread_labels {
+    const label_node* scopes = nullptr;   // innermost
+    const label_set* interned = nullptr;  // of `scopes` and `name`
+    std::uint32_t until_look = 0;
+    char name[16] = {};
+};
+constinit thread_local thread_labels mine;
+
+constexpr std::size_t most_labels = 16;
+
+}  // namespace
+
+const label_set* current_labels() noexcept {
+    thread_labels& t = mine;
+    if (t.until_look == 0) {
+        t.until_look = 64;
+        char name[16] = {};
+        prctl(PR_GET_NAME, name);
+        if (std::memcmp(name, t.name, sizeof name) != 0) {
+            std::memcpy(t.name, name, sizeof name);
+            t.interned = nullptr;
+        }
+    }
+    --t.until_look;
+    if (t.interned != nullptr) return t.interned;
+    label_pair pairs[most_labels];
+    std::size_t count = 0;
+    pairs[count++] = {"thread", t.name};
+    for (const label_node* n = t.scopes; n != nullptr && count < most_labels; n = n->outer) {
+        bool hidden = false;  // an inner scope says something else
+        for (std::size_t i = 0; i < count; ++i)
+            hidden = hidden || std::strcmp(pairs[i].key, n->key) == 0;
+        if (!hidden) pairs[count++] = {n->key, n->text};
+    }
+    t.interned = the_recorder.records.intern(pairs, count);
+    return t.interned;
+}
+
+const label_set* labels_in_signal() noexcept {
+    return mine.interned;
+}
+
+namespace {
+
+site* site_here(domain what, std::uint64_t size, const char* detail, const std::uintptr_t* frames,
+                const captured& stack) noexcept {
+    if (stack.cut) the_recorder.cut_stacks.fetch_add(1, relaxed);
+    site* s = the_recorder.records.find_or_add(
+        {what, size, current_labels(), detail, frames, stack.depth, stack.cut});
+    if (s == nullptr) the_recorder.lost.fetch_add(1, relaxed);
+    return s;
+}
+
+void on_allocated(recorder& r, const sample_event& e) noexcept {
+    std::uintptr_t frames[most_frames];
+    const captured stack = capture(frames, most_frames, 0);
+    const double weight = e.probability > 0 ? 1 / e.probability : 1;
+    const std::uint64_t size = e.size.count();
+    r.samples.fetch_add(1, relaxed);
+    const os::lock_guard only_one(r.records.guard);
+    site* s = site_here(domain::heap, size, nullptr, frames, stack);
+    if (s == nullptr) return;
+    s->values[0] += weight;
+    s->values[1] += weight * static_cast<double>(size);
+    if (!r.records.add_live({reinterpret_cast<std::uintptr_t>(e.address), s, weight, size})) {
+        r.lost.fetch_add(1, relaxed);
+    }
+}
+
+void on_sample(void* context, const sample_event& e) noexcept {
+    auto& r = *static_cast<recorder*>(context);
+    const auto address = reinterpret_cast<std::uintptr_t>(e.address);
+    switch (e.kind) {
+        case sample_event::what::allocated: on_allocated(r, e); return;
+        case sample_event::what::freed: {
+            const os::lock_guard only_one(r.records.guard);
+            static_cast<void>(r.records.take_live(address));
+            return;
+        }
+        case sample_event::what::resized: {
+            const os::lock_guard only_one(r.records.guard);
+            if (live_sample* found = r.records.find_live(address)) {
+                found->size = e.size.count();
+                found->weight = e.probability > 0 ? 1 / e.probability : 1;
+            }
+            return;
+        }
+    }
+}
+
+void on_growth(void* context, const growth_event& e) noexcept {
+    auto& r = *static_cast<recorder*>(context);
+    std::uintptr_t frames[most_frames];
+    const captured stack = capture(frames, most_frames, 0);
+    r.growths.fetch_add(1, relaxed);
+    const os::lock_guard only_one(r.records.guard);
+    site* s = site_here(domain::growth, 0, e.kind, frames, stack);
+    if (s == nullptr) return;
+    s->values[0] += 1;
+    s->values[1] += static_cast<double>(e.entries_moved);
+    if (e.bytes_after > e.bytes_before)
+        s->values[2] += static_cast<double>(e.bytes_after - e.bytes_before);
+}
+
+void on_small_view(void* context, const small_view_event& e) noexcept {
+    auto& r = *static_cast<recorder*>(context);
+    if (e.kind != small_view_event::what::made) return;
+    std::uintptr_t frames[most_frames];
+    const captured stack = capture(frames, most_frames, 0);
+    const os::lock_guard only_one(r.records.guard);
+    site* s = site_here(domain::retained, 0, nullptr, frames, stack);
+    if (s == nullptr) return;
+    s->values[0] += 1;
+    s->values[1] += static_cast<double>(e.retained.count());
+}
+
+// The heap holds all its locks here; ours comes last (T2). A child has one thread, which
+// holds the guard, and the tables are between two samples.
+void on_fork(void* context, const fork_event& e) noexcept {
+    auto& r = *static_cast<recorder*>(context);
+    if (e.kind == fork_event::what::prepare) {
+        r.records.guard.lock();
+        return;
+    }
+    if (e.kind == fork_event::what::child) {
+        forget_symbols_after_fork();
+        os::metadata_reset_after_fork();  // used under the guard only
+        forget_cpu_after_fork();
+    }
+    r.records.guard.unlock();
+}
+
+}  // namespace
+
+void add_cpu_sample(const std::uintptr_t* frames, std::size_t depth, bool cut,
+                    const label_set* labels, double samples, double nanoseconds) noexcept {
+    recorder& r = the_recorder;
+    const os::lock_guard only_one(r.records.guard);
+    site* s = r.records.find_or_add({domain::cpu, 0, labels, nullptr, frames, depth, cut});
+    if (s == nullptr) {
+        r.lost.fetch_add(1, relaxed);
+        return;
+    }
+    s->values[0] += samples;
+    s->values[1] += nanoseconds;
+}
+
+const heap_interface* heap() noexcept {
+#if defined(STEADY_PROFILE_LIBRARY)
+    if (&steady_heap_interface_1 == nullptr) return nullptr;
+#endif
+    const heap_interface* h = steady_heap_interface_1();
+    if (h->layout == layout_of_interface) return h;
+    static std::atomic<bool> told{false};
+    if (!told.exchange(true)) {
+        message m("profile");
+        m.text("the steady heap of this process was built from other sources than the profiler.");
+        m.line("Nothing is profiled. Install libsteady_malloc.so and libsteady_profile.so");
+        m.line("of the same version.");
+        warn(m);
+    }
+    return nullptr;
+}
+
+}  // namespace steady::profile::detail
+
+extern "C" void steady_profile_enter_label(steady::profile::label_node* node) noexcept {
+    auto& t = steady::profile::detail::mine;
+    node->outer = t.scopes;
+    t.scopes = node;
+    t.interned = nullptr;
+}
+
+extern "C" void steady_profile_leave_label(steady::profile::label_node* node) noexcept {
+    auto& t = steady::profile::detail::mine;
+    t.scopes = node->outer;
+    t.interned = nullptr;
+}
+
+namespace steady::profile {
+
+using namespace detail;
+
+bool start() noexcept {
+    const heap_interface* h = heap();
+    if (h == nullptr) return false;
+    recorder& r = the_recorder;
+    static constinit os::mutex changing;
+    const os::lock_guard one_at_a_time(changing);
+    if (r.running.load(relaxed)) return true;
+    {
+        const os::lock_guard only_one(r.records.guard);
+        r.records.forget_live();
+        r.records.clear_values(domain::heap);
+    }
+    r.live_at_start = h->read_statistics().heap_alloc;
+    h->forks->install(&on_fork, &r);
+    h->samples->install(&on_sample, &r);
+    h->set_period(h->options().profilerate);
+    h->growths->install(&on_growth, &r);
+    small_view_hook.install(&on_small_view, &r);
+    r.running.store(true, relaxed);
+    return true;
+}
+
+void stop() noexcept {
+    const heap_interface* h = heap();
+    if (h == nullptr || !the_recorder.running.exchange(false)) return;
+    h->samples->remove();
+    h->growths->remove();
+    small_view_hook.remove();
+}
+
+void set_rate(std::uint64_t rate) noexcept {
+    if (const heap_interface* h = heap()) h->set_period(rate);
+}
+
+std::uint64_t rate() noexcept {
+    const heap_interface* h = heap();
+    return h != nullptr ? h->period() : 0;
+}
+
+heap_statistics read_heap_statistics() noexcept {
+    const heap_interface* h = heap();
+    return h != nullptr ? h->read_statistics() : heap_statistics{};
+}
+
+counters read_counters() noexcept {
+    recorder& r = the_recorder;
+    counters c;
+    c.running = r.running.load(relaxed);
+    c.samples = r.samples.load(relaxed);
+    c.growths = r.growths.load(relaxed);
+    c.lost = r.lost.load(relaxed);
+    c.cut_stacks = r.cut_stacks.load(relaxed);
+    c.unsampled_live = r.live_at_start;
+    const os::lock_guard only_one(r.records.guard);
+    c.live_samples = r.records.live();
+    c.sites = r.records.sites();
+    c.table_bytes = r.records.memory().count();
+    return c;
+}
+
+std::uint64_t count(kind what) noexcept {
+    static constexpr domain domains[] = {domain::heap, domain::heap, domain::growth,
+                                         domain::retained, domain::cpu};
+    const os::lock_guard only_one(the_recorder.records.guard);
+    return the_recorder.records.sites(domains[static_cast<std::size_t>(what)]);
+}
+
+}  // namespace steady::profile

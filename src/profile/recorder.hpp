@@ -1,0 +1,48 @@
+// recorder.hpp - the listeners: what happens in the moment of a sample.
+//
+//   heap --sample_hook--> on_sample      stack, labels, one look at two tables, under `guard`
+//   containers --growth_hook--> on_growth
+//   slices --small_view_hook--> on_small_view
+//   heap --fork_hook--> on_fork          takes `guard` before the process forks (tables.hpp, T2)
+//
+// A listener may run under a lock of the heap, in any thread, with any lock of the program
+// held: it calls nothing but os, and no function of the loader or of libc that could wait.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "steady/core/hooks.hpp"
+#include "steady/heap/interface.hpp"
+#include "tables.hpp"
+
+namespace steady::profile::detail {
+
+struct recorder {
+    tables records;
+    std::atomic<bool> running{false};
+    std::atomic<std::uint64_t> samples{0};
+    std::atomic<std::uint64_t> growths{0};
+    std::atomic<std::uint64_t> lost{0};
+    std::atomic<std::uint64_t> cut_stacks{0};
+    std::atomic<std::uint64_t> bytes_sampled_live{0};
+    std::uint64_t live_at_start = 0;
+};
+
+/// The one of the process. Constant-initialised and never destroyed: threads outlive main.
+extern recorder the_recorder;
+
+/// The heap of this process, or nullptr.
+[[nodiscard]] const heap_interface* heap() noexcept;
+
+/// The labels of the calling thread. Under the guard. nullptr: no memory for a new set.
+[[nodiscard]] const label_set* current_labels() noexcept;
+
+/// As of the last sample of this thread, for signal handlers; nullptr: not known.
+[[nodiscard]] const label_set* labels_in_signal() noexcept;
+
+/// For cpu profiles: a site for a stack that was captured elsewhere. Takes the guard.
+void add_cpu_sample(const std::uintptr_t* frames, std::size_t depth, bool cut,
+                    const label_set* labels, double samples, double nanoseconds) noexcept;
+
+}  // namespace steady::profile::detail

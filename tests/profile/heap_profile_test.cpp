@@ -1,0 +1,97 @@
+// heap_profile_test.cpp - the heap profile says what is true: sums equal the heap's own
+// counts, estimates are unbiased, stacks name who allocated.
+#include <gtest/gtest.h>
+
+#include "profile/support.hpp"
+#include "steady/core/random.hpp"
+#include "steady/heap/heap.hpp"
+#include "steady/profile/profile.hpp"
+
+namespace {
+
+using namespace steady;
+using namespace steady::profile;
+using namespace steady::profile::test;
+
+/// Sampling with a rate of its own for as long as it lives.
+struct sampling {
+    explicit sampling(std::uint64_t rate) {
+        EXPECT_TRUE(start());
+        set_rate(rate);
+    }
+    ~sampling() { stop(); }
+};
+
+[[gnu::noinline]] void* allocate_for_the_test(std::size_t size) {
+    void* p = allocate(size);
+    asm volatile("" : : "r"(p) : "memory");
+    return p;
+}
+
+TEST(HeapProfile, AtRate1TheSumOfInuseSpaceIsTheHeapsLiveBytes) {
+    static_cast<void>(trim());
+    const std::uint64_t before = read_heap_statistics().heap_alloc;
+    const sampling on(1);
+    std::vector<void*> held;
+    wyrand random(1);
+    for (int i = 0; i < 2000; ++i) {
+        const std::size_t size = random() % 3 == 0 ? random() % 3'000'000 : random() % 20'000;
+        held.push_back(allocate(size));
+        ASSERT_NE(held.back(), nullptr);
+        if (random() % 3 == 0) {
+            const std::size_t victim = random() % held.size();
+            deallocate(held[victim]);
+            held[victim] = held.back();
+            held.pop_back();
+        }
+        if (random() % 5 == 0) {
+            void*& p = held[random() % held.size()];
+            p = reallocate(p, 1 + random() % 2'000'000);
+        }
+    }
+    const auto records = snapshot(kind::heap, {.symbolize = false});
+    const std::uint64_t live = read_heap_statistics().heap_alloc;
+    EXPECT_EQ(total(records, inuse_space), static_cast<std::int64_t>(live - before));
+    EXPECT_EQ(total(records, inuse_objects), static_cast<std::int64_t>(held.size()));
+    for (void* p : held) deallocate(p);
+    const auto after = snapshot(kind::heap, {.symbolize = false});
+    EXPECT_EQ(total(after, inuse_space), 0);
+    EXPECT_EQ(total(after, inuse_objects), 0);
+    EXPECT_GE(total(after, alloc_objects), 2000);
+}
+
+TEST(HeapProfile, StacksNameTheFunctionsThatAllocated) {
+    const sampling on(1);
+    void* p = allocate_for_the_test(1000);
+    const auto records = snapshot(kind::heap);
+    const auto mine = through(records, "allocate_for_the_test");
+    ASSERT_EQ(mine.size(), 1u);
+    EXPECT_EQ(mine[0].values[inuse_objects], 1);
+    EXPECT_EQ(mine[0].values[inuse_space], 1024);
+    bool in_this_test = false, in_main = false, has_line = false;
+    for (const frame& f : mine[0].frames) {
+        in_this_test = in_this_test || f.function.find("StacksNameTheFunctions") != f.function.npos;
+        in_main = in_main || f.function == "main";
+        has_line = has_line || (f.line > 0 && f.file.find("heap_profile_test.cpp") != f.file.npos);
+    }
+    EXPECT_TRUE(in_this_test);
+    EXPECT_TRUE(in_main) << mine[0].frames.size();
+#if !defined(NDEBUG)
+    EXPECT_TRUE(has_line);
+#endif
+    deallocate(p);
+}
+
+TEST(HeapProfile, GoToolPprofOpensIt) {
+    const sampling on(1);
+    void* p = allocate_for_the_test(100'000);
+    const temporary_file file(".pb.gz");
+    file.write(write_pprof(kind::heap));
+    const outcome top = run(pprof + " -top -nodecount=50 " + file.path());
+    EXPECT_EQ(top.status, 0) << top.output;
+    EXPECT_NE(top.output.find("Type: inuse_space"), std::string::npos) << top.output;
+    EXPECT_NE(top.output.find("allocate_for_the_test"), std::string::npos) << top.output;
+    deallocate(p);
+}
+
+}  // namespace
