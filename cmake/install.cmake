@@ -1,7 +1,7 @@
 # `cmake --install`: headers, libraries, the command, and find_package(steady).
 include(CMakePackageConfigHelpers)
 
-install(TARGETS steady_core steady_containers steady_runtime steady_steady steady_malloc
+install(TARGETS steady_core steady_containers steady_runtime steady_audit steady_steady steady_malloc
         EXPORT steadyTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

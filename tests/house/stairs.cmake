@@ -21,7 +21,7 @@ set(below_concurrent core os slice map)
 set(below_gc core os heap slice map)
 set(below_profile core os heap slice)
 set(below_trace core os heap)
-set(below_audit core os heap slice map concurrent gc profile trace)
+set(below_audit core os heap slice map go concurrent gc profile trace)
 set(seams detail/syscall.hpp detail/front.hpp detail/object_counts.hpp)
 
 set(findings 0)

@@ -52,6 +52,7 @@
 #include "steady/go/detail/core.hpp"
 #include "steady/go/detail/iterator.hpp"
 #include "steady/go/detail/static_layout.hpp"
+#include "steady/go/geometry.hpp"
 #include "steady/go/hash.hpp"
 
 namespace steady::go {
@@ -346,6 +347,10 @@ public:
     [[nodiscard]] size_type bucket_count() const noexcept {
         return core_.h == nullptr ? 0 : core_.h->bucket_count();
     }
+    /// Every byte of the map, by where it lies and what it holds; of text and other memory
+    /// that keys and elems own, nothing. What running walks keep alive is not counted.
+    /// Cost     O(1) while spares are left and nothing grows; else a look at each bucket.
+    [[nodiscard]] memory_parts memory() const noexcept;
     /// Bytes of a bucket, and whether keys and elems stand behind pointers.
     static constexpr size_type bucket_size = layout::bucket_size();
     static constexpr bool key_behind_pointer = layout::indirect_key();

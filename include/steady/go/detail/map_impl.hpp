@@ -324,6 +324,51 @@ auto map<K, V, Hash, Eq>::clone() const -> map {
     return copy;
 }
 
+template <class K, class V, class Hash, class Eq>
+memory_parts map<K, V, Hash, Eq>::memory() const noexcept {
+    if (is_nil()) return {};
+    const internal::hmap& h = *core_.h;
+    map_state s{.count = static_cast<std::uint64_t>(h.count),
+                .B = h.B,
+                .old_B = core_.old_B(),
+                .array = h.buckets != nullptr,
+                .growing = h.growing(),
+                .extra = h.extra != nullptr};
+    const auto count_outside = [this](internal::bmap* array, unsigned B) {
+        const internal::bmap* const end = core_.bucket(array, core_.all_buckets(B));
+        std::uint64_t n = 0;
+        for (std::size_t i = 0; i < std::size_t{1} << B; ++i) {
+            for (const internal::bmap* b = core_.bucket(array, i);
+                 (b = core_.overflow(const_cast<internal::bmap*>(b))) != nullptr;) {
+                n += b < array || b >= end;
+            }
+        }
+        return n;
+    };
+    if (s.growing) s.old_outside = count_outside(h.oldbuckets, s.old_B);
+    // While a spare is left, no overflow bucket was allocated: see destroy().
+    if (s.array && (h.extra == nullptr || h.extra->nextOverflow == nullptr)) {
+        s.outside = count_outside(h.buckets, h.B);
+    }
+    if (h.extra != nullptr) {
+        const std::size_t all = core_.all_buckets(h.B);
+        s.spares_used = all - h.bucket_count();
+        if (const internal::bmap* const next = h.extra->nextOverflow; next != nullptr) {
+            const auto before = static_cast<std::size_t>(reinterpret_cast<const char*>(next) -
+                                                         reinterpret_cast<const char*>(h.buckets));
+            s.spares_used = before / bucket_size - h.bucket_count();
+        }
+        const auto add = [&s](const internal::bucket_list* list, std::uint64_t& capacity) {
+            if (list == nullptr) return;
+            ++s.lists;
+            capacity = static_cast<std::uint64_t>(list->cap);
+        };
+        add(h.extra->overflow, s.list);
+        add(h.extra->oldoverflow, s.old_list);
+    }
+    return bytes_of(bucket_of<K, V>, s).parts;
+}
+
 /// Deletes the entries for which wanted(entry) is true. Returns how many.
 template <class K, class V, class Hash, class Eq, class Predicate>
 std::size_t erase_if(map<K, V, Hash, Eq>& m, Predicate wanted) {
