@@ -5,6 +5,12 @@ install(TARGETS steady_core steady_containers steady_runtime steady_audit steady
         EXPORT steadyTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET steady_profile)
+  install(TARGETS steady_profile EXPORT steadyTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+if(TARGET steady_profile_preload)
+  install(TARGETS steady_profile_preload LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.hpp")
 if(TARGET steady_cli)

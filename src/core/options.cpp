@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <type_traits>
 
+#include <signal.h>
 #include <sys/auxv.h>
 
 extern "C" char** environ;
@@ -97,6 +98,13 @@ bool read_text(words w, char* out, std::size_t capacity) noexcept {
     return true;
 }
 
+bool read_signal(words w, std::uint8_t& out) noexcept {
+    if (same(w, "usr2") || same(w, "on") || same(w, "1")) return out = SIGUSR2, true;
+    if (same(w, "usr1")) return out = SIGUSR1, true;
+    if (same(w, "off") || same(w, "0")) return out = 0, true;
+    return false;
+}
+
 bool read_policy(words w, debug_options::huge_page_policy& out) noexcept {
     using policy = debug_options::huge_page_policy;
     if (same(w, "adaptive")) return out = policy::adaptive, true;
@@ -138,12 +146,22 @@ constexpr const char* a_switch = "1, on or true; 0, off or false";
 constexpr const char* a_size =
     "digits and B, KiB, MiB, GiB or TiB (64MiB), less than 16 EiB; or off";
 
+constexpr const char* a_path = "a path of at most 255 bytes";
+
 constexpr option table[] = {
     {"profilerate", a_size, into_size<&debug_options::profilerate>},
+    {"profile_file", a_path, into_text<&debug_options::profile_file>},
+    {"allocs_file", a_path, into_text<&debug_options::allocs_file>},
+    {"profile_signal", "usr1, usr2, on or off",
+     [](words value, debug_options& into) noexcept {
+         return read_signal(value, into.profile_signal);
+     }},
+    {"profile_limit", a_size, into_size<&debug_options::profile_limit>},
+    {"profile_on_failure", a_switch, into_switch<&debug_options::profile_on_failure>},
     {"scavtrace", a_switch, into_switch<&debug_options::scavtrace>},
     {"stats_at_exit", a_switch, into_switch<&debug_options::stats_at_exit>},
     {"stats_json", a_switch, into_switch<&debug_options::stats_json>},
-    {"stats_file", "a path of at most 255 bytes", into_text<&debug_options::stats_file>},
+    {"stats_file", a_path, into_text<&debug_options::stats_file>},
     {"memory_limit", a_size, into_size<&debug_options::memory_limit>},
     {"hard_memory_limit", a_size, into_size<&debug_options::hard_memory_limit>},
     {"check", "0, 1, 2 or 3", into_number<&debug_options::check, 3>},
@@ -275,6 +293,12 @@ constinit std::atomic<std::uint32_t> process_state{unread};
 constinit debug_options process_options{};  // written once, in state `reading`
 constinit const debug_options default_options{};
 
+#if defined(STEADY_PROFILE_LIBRARY)
+void report(const message&) noexcept {}  // libsteady_malloc.so has said it
+#else
+constexpr message_sink report = warn;
+#endif
+
 const char* environment_text() noexcept {
     if (getauxval(AT_SECURE) != 0) return nullptr;  // stats_file would write with rights not ours
     constexpr words name = whole("STEADY_DEBUG=");
@@ -312,7 +336,7 @@ const debug_options& options() noexcept {
 
     std::uint32_t expected = unread;
     if (process_state.compare_exchange_strong(expected, reading, std::memory_order_acquire)) {
-        process_options = parse_debug_options(environment_text(), warn);
+        process_options = parse_debug_options(environment_text(), report);
         process_state.store(read, std::memory_order_release);
     }
     while (process_state.load(std::memory_order_acquire) != read) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "steady/core/check.hpp"
+#include "steady/core/hooks.hpp"
 #include "steady/heap/detail/checked.hpp"
 #include "steady/heap/detail/checks.hpp"
 #include "steady/heap/detail/depots.hpp"
@@ -248,6 +249,8 @@ void* allocate_large(std::size_t size, std::size_t alignment, bool noscan, bool*
     std::size_t dirty = 0;
     void* p =
         allocate_large_for(default_core, store.current_node(), size, alignment, noscan, &dirty);
+    if (p == nullptr) [[unlikely]]
+        failure_hook.announce({bytes{size}});
     if (zeroed != nullptr) *zeroed = dirty == 0;
     return p;
 }

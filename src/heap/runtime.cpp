@@ -202,7 +202,10 @@ void* allocate_slow(std::size_t size, span_class sclass) noexcept {
             return checked::allocate(default_core, store.current_node(), sclass, size);
         return allocate_direct(default_core, store.current_node(), sclass);
     }
-    return c->allocate(sclass, size);
+    void* p = c->allocate(sclass, size);
+    if (p == nullptr) [[unlikely]]
+        failure_hook.announce({bytes{size}});
+    return p;
 }
 
 void* allocate_direct(heap_core& core, unsigned node, span_class sclass) noexcept {
@@ -370,6 +373,7 @@ void after_fork_in_child() noexcept {
     resume_after_fork(fork_event::what::child);
     os_hook.reset_after_fork();
     growth_hook.reset_after_fork();
+    failure_hook.reset_after_fork();
     sample_hook.reset_after_fork();
     os::metadata_reset_after_fork();  // its callers hold one of the locks above
     if (!opened.load(std::memory_order_relaxed)) return;

@@ -97,6 +97,16 @@ struct places {
         modules = read_modules();
         if (symbolize) meaning = find_lines(addresses, modules);
     }
+
+    /// The innermost frame that is shown: the allocator's own say nothing.
+    [[nodiscard]] std::size_t first_frame(const site& s) const {
+        if (meaning.empty() || s.what == domain::cpu) return 0;
+        for (std::size_t i = 0; i < s.depth; ++i) {
+            const lines& l = meaning[ids.at(s.frames[i]) - 1];
+            if (l.empty() || !is_plumbing(l.front().function)) return i;
+        }
+        return 0;
+    }
 };
 
 class profile_writer {
@@ -132,7 +142,7 @@ private:
         protozero::pbf_writer sample(out, 2);
         if (s.where != nullptr) {
             protozero::packed_field_uint64 ids(sample, 1);
-            for (std::size_t i = 0; i < s.where->depth; ++i)
+            for (std::size_t i = places_.first_frame(*s.where); i < s.where->depth; ++i)
                 ids.add_element(places_.ids.at(s.where->frames[i]));
         }
         {
@@ -262,7 +272,7 @@ std::vector<stack_record> snapshot(kind what, const options& how) {
             out.push_back(std::move(r));
             continue;
         }
-        for (std::size_t i = 0; i < s.where->depth; ++i) {
+        for (std::size_t i = p.first_frame(*s.where); i < s.where->depth; ++i) {
             const std::uintptr_t address = s.where->frames[i];
             const module* m = p.modules.find(address);
             frame f;

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include <dlfcn.h>
 #include <sys/prctl.h>
 
 #include "steady/core/options.hpp"
@@ -75,7 +76,13 @@ const label_set* labels_in_signal() noexcept {
 namespace {
 
 site* site_here(domain what, std::uint64_t size, const char* detail, const std::uintptr_t* frames,
-                const captured& stack) noexcept {
+                captured stack) noexcept {
+    const recorder& r = the_recorder;
+    const auto leave = [&](const code_range& code) noexcept {
+        while (stack.depth > 1 && code.covers(*frames)) ++frames, --stack.depth;
+    };
+    leave(r.profiler_code);
+    leave(r.heap_code);
     if (stack.cut) the_recorder.cut_stacks.fetch_add(1, relaxed);
     site* s = the_recorder.records.find_or_add(
         {what, size, current_labels(), detail, frames, stack.depth, stack.cut});
@@ -213,6 +220,36 @@ namespace steady::profile {
 
 using namespace detail;
 
+namespace {
+
+#if defined(STEADY_PROFILE_LIBRARY)
+code_range code_around(const void* address) noexcept {
+    dl_find_object found{};
+    if (_dl_find_object(const_cast<void*>(address), &found) != 0) return {};
+    return {reinterpret_cast<std::uintptr_t>(found.dlfo_map_start),
+            reinterpret_cast<std::uintptr_t>(found.dlfo_map_end)};
+}
+
+// A program that uses our containers has a growth_hook of its own. It can be found when
+// the program exports it (-rdynamic, or a shared library that uses containers).
+hook<growth_event>* hook_of_the_program() noexcept {
+    return static_cast<hook<growth_event>*>(dlsym(RTLD_DEFAULT, "_ZN6steady11growth_hookE"));
+}
+hook<small_view_event>* view_hook_of_the_program() noexcept {
+    return static_cast<hook<small_view_event>*>(
+        dlsym(RTLD_DEFAULT, "_ZN6steady15small_view_hookE"));
+}
+#else
+hook<growth_event>* hook_of_the_program() noexcept {
+    return &growth_hook;
+}
+hook<small_view_event>* view_hook_of_the_program() noexcept {
+    return &small_view_hook;
+}
+#endif
+
+}  // namespace
+
 bool start() noexcept {
     const heap_interface* h = heap();
     if (h == nullptr) return false;
@@ -225,12 +262,16 @@ bool start() noexcept {
         r.records.forget_live();
         r.records.clear_values(domain::heap);
     }
+#if defined(STEADY_PROFILE_LIBRARY)
+    r.profiler_code = code_around(&r);
+    r.heap_code = code_around(h);
+#endif
     r.live_at_start = h->read_statistics().heap_alloc;
     h->forks->install(&on_fork, &r);
     h->samples->install(&on_sample, &r);
     h->set_period(h->options().profilerate);
-    h->growths->install(&on_growth, &r);
-    small_view_hook.install(&on_small_view, &r);
+    if (auto* growths = hook_of_the_program()) growths->install(&on_growth, &r);
+    if (auto* views = view_hook_of_the_program()) views->install(&on_small_view, &r);
     r.running.store(true, relaxed);
     return true;
 }
@@ -239,8 +280,8 @@ void stop() noexcept {
     const heap_interface* h = heap();
     if (h == nullptr || !the_recorder.running.exchange(false)) return;
     h->samples->remove();
-    h->growths->remove();
-    small_view_hook.remove();
+    if (auto* growths = hook_of_the_program()) growths->remove();
+    if (auto* views = view_hook_of_the_program()) views->remove();
 }
 
 void set_rate(std::uint64_t rate) noexcept {

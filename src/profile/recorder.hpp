@@ -18,6 +18,13 @@
 
 namespace steady::profile::detail {
 
+/// Where a library's code lies; empty in a program that has the heap inside.
+struct code_range {
+    std::uintptr_t start = 0;
+    std::uintptr_t end = 0;
+    [[nodiscard]] bool covers(std::uintptr_t pc) const noexcept { return pc - start < end - start; }
+};
+
 struct recorder {
     tables records;
     std::atomic<bool> running{false};
@@ -27,6 +34,8 @@ struct recorder {
     std::atomic<std::uint64_t> cut_stacks{0};
     std::atomic<std::uint64_t> bytes_sampled_live{0};
     std::uint64_t live_at_start = 0;
+    code_range profiler_code;  // stacks begin with frames of these two,
+    code_range heap_code;      // which say nothing to whoever reads them
 };
 
 /// The one of the process. Constant-initialised and never destroyed: threads outlive main.

@@ -1,6 +1,7 @@
 // symbols.cpp - libdw, loaded when it is needed. The story is in symbols.hpp.
 #include "symbols.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -65,18 +66,45 @@ struct libdw {
 };
 
 const libdw* library() {
-    static const std::unique_ptr<const libdw> loaded = [] {
+    // Never destroyed: the last profile is written when the process ends.
+    static const libdw* const loaded = []() -> const libdw* {
         auto d = std::make_unique<libdw>();
-        return d->load() ? std::move(d) : nullptr;
+        return d->load() ? d.release() : nullptr;
     }();
-    return loaded.get();
+    return loaded;
+}
+
+/// "ns::f(int, char) const [clone .cold]" becomes "ns::f": lists of functions are read by
+/// name. The system name keeps the rest.
+std::string without_parameters(std::string name) {
+    const auto ends_with = [&](const char* suffix) { return name.ends_with(suffix); };
+    if (const std::size_t clone = name.find(" [clone"); clone != std::string::npos)
+        name.resize(clone);
+    for (const char* suffix : {" const", " volatile", " &", " &&"}) {
+        if (ends_with(suffix)) name.resize(name.size() - std::strlen(suffix));
+    }
+    if (name.empty() || name.back() != ')') return name;
+    std::size_t depth = 0;
+    for (std::size_t i = name.size(); i-- > 0;) {
+        if (name[i] == ')') ++depth;
+        if (name[i] == '(' && --depth == 0) {
+            if (i == 0 || name.compare(i, std::string::npos, "(anonymous namespace)") == 0 ||
+                name.compare(0, i, "operator") == 0 ||
+                (i >= 10 && name.compare(i - 10, 10, "::operator") == 0)) {
+                return name;
+            }
+            name.resize(i);
+            return name;
+        }
+    }
+    return name;
 }
 
 std::string demangled(const char* name) {
     int status = 0;
     char* text = abi::__cxa_demangle(name, nullptr, nullptr, &status);
     if (status != 0 || text == nullptr) return name;
-    std::string out = text;
+    std::string out = without_parameters(text);
     std::free(text);
     return out;
 }
@@ -289,11 +317,43 @@ std::vector<lines> find_lines(std::span<const std::uintptr_t> addresses,
                 l = session->find(address);
             }
             if (l.empty()) l = find_dynamic(address);
+            // Plumbing that was inlined into its caller: the caller is what is shown.
+            const auto real = std::find_if(
+                l.begin(), l.end(), [](const line& one) { return !is_plumbing(one.function); });
+            if (real != l.end()) l.erase(l.begin(), real);
             found = k.by_address.emplace(address, std::move(l)).first;
         }
         out.push_back(found->second);
     }
     return out;
+}
+
+bool is_plumbing(const std::string& function) noexcept {
+    static constexpr const char* begins[] = {
+        "steady::detail::",      "steady::profile::detail::", "steady::hook<",      "operator new",
+        "std::__new_allocator<", "__gnu_cxx::new_allocator<", "steady::allocator<",
+    };
+    static constexpr const char* all[] = {
+        "malloc",
+        "calloc",
+        "realloc",
+        "reallocarray",
+        "posix_memalign",
+        "aligned_alloc",
+        "memalign",
+        "steady::allocate",
+        "steady::reallocate",
+        "steady::try_grow",
+        "steady::grow_in_place",
+        "steady::heap::allocate",
+    };
+    for (const char* b : begins) {
+        if (function.starts_with(b)) return true;
+    }
+    for (const char* a : all) {
+        if (function == a) return true;
+    }
+    return false;
 }
 
 void forget_symbols_after_fork() noexcept {

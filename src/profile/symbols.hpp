@@ -20,7 +20,7 @@
 namespace steady::profile::detail {
 
 struct line {
-    std::string function;     // demangled
+    std::string function;     // demangled, without its parameters
     std::string system_name;  // as in the symbol table
     std::string file;
     std::int64_t number = 0;
@@ -36,6 +36,9 @@ using lines = std::vector<line>;
 /// Cost       milliseconds for each library that is opened, 10-100 us an address.
 [[nodiscard]] std::vector<lines> find_lines(std::span<const std::uintptr_t> addresses,
                                             const module_list& modules);
+
+/// The function is the allocator's or ours: stacks are shown from its caller on.
+[[nodiscard]] bool is_plumbing(const std::string& function) noexcept;
 
 /// For the one thread of a forked child.
 void forget_symbols_after_fork() noexcept;

@@ -16,6 +16,8 @@
 #include "run/program.hpp"
 #include "run/run.hpp"
 #include "support/exit_code.hpp"
+#include "steady/core/fatal.hpp"
+#include "steady/core/options.hpp"
 #include "support/terminal.hpp"
 
 namespace steady::cli {
@@ -28,6 +30,7 @@ constexpr int exit_not_found = 127;
 struct run_options {
     std::string statistics;  // empty, text or json
     std::string statistics_file;
+    run::profile_wish profile;
 };
 
 int report_not_found(const std::string& name, const run::found_program& program) {
@@ -59,6 +62,30 @@ int report_no_library(const run::found_library& library) {
     return exit_no_library;
 }
 
+int report_no_profiler(const run::found_library& profiler) {
+    warn(fmt::format(
+        "run: libsteady_profile.so was not found. Looked for\n    {}\n  Build or install "
+        "it (target steady_profile_preload), or name it in STEADY_PROFILE_LIBRARY.",
+        fmt::join(profiler.searched, "\n    ")));
+    return exit_no_library;
+}
+
+CLI::Validator rate_validator() {
+    return {[](std::string& text) -> std::string {
+                static bool understood = true;
+                understood = true;
+                static_cast<void>(parse_debug_options(("profilerate=" + text).c_str(),
+                                                      [](const message&) { understood = false; }));
+                const bool pair_ends = text.find(',') != std::string::npos;
+                if (understood && !pair_ends) return {};
+                return fmt::format(
+                    "'{}' is no number of bytes: digits, with KiB or MiB behind "
+                    "them if you like",
+                    text);
+            },
+            ""};
+}
+
 /// Becomes the program. Returns only when that failed, with the exit code.
 int run_program(const run_options& options, std::vector<std::string> words) {
     if (words.empty()) throw usage_error("run: name a program: `steady run -- PROGRAM`");
@@ -69,10 +96,18 @@ int run_program(const run_options& options, std::vector<std::string> words) {
 
     const run::statistics_wish wish{!options.statistics.empty() || !options.statistics_file.empty(),
                                     options.statistics == "json", options.statistics_file};
-    const std::string debug = run::debug_list(wish, std::getenv("STEADY_DEBUG"));
+    const std::string debug = run::debug_list(wish, options.profile, std::getenv("STEADY_DEBUG"));
     const run::found_library library = run::find_library();
     if (library.path.empty()) return report_no_library(library);
-    const std::string preload = run::preload_list(library.path, std::getenv("LD_PRELOAD"));
+    std::string preload;
+    if (options.profile.wanted()) {
+        const run::found_library profiler = run::find_profiler(library.path);
+        if (profiler.path.empty()) return report_no_profiler(profiler);
+        preload = run::preload_list(profiler.path, std::getenv("LD_PRELOAD"));
+        preload = run::preload_list(library.path, preload.c_str());
+    } else {
+        preload = run::preload_list(library.path, std::getenv("LD_PRELOAD"));
+    }
 
     if (const std::string reason = run::why_preload_fails(program.path); !reason.empty()) {
         warn(fmt::format("run: {}, so preloading has no effect: it keeps its own heap", reason));
@@ -105,6 +140,21 @@ void add_run_command(CLI::App& app, int& exit_code) {
         ->add_option("--stats-file", options->statistics_file,
                      "Write them to FILE in place of stderr; %p in it stands for the process id")
         ->type_name("FILE");
+    command
+        ->add_option("--profile", options->profile.heap_file,
+                     "Write a heap profile to FILE when the program ends, for go tool pprof; %p "
+                     "stands for the process id")
+        ->type_name("FILE");
+    command
+        ->add_option("--allocs", options->profile.allocs_file,
+                     "Write a profile of all allocations to FILE when the program ends")
+        ->type_name("FILE");
+    command
+        ->add_option("--rate", options->profile.rate,
+                     "Sample once in N bytes on average; 1 samples everything, 0 nothing "
+                     "[512KiB]")
+        ->type_name("N")
+        ->check(rate_validator());
     // The program's words are not ours to parse. Without a separator they start at
     // the first word that is no option of ours and stay with this command. With
     // one, CLI11 hands what follows to the parent, which must then take it.

@@ -15,6 +15,22 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* library_name = "libsteady_malloc.so";
+constexpr const char* profiler_name = "libsteady_profile.so";
+
+/// A path that STEADY_DEBUG can carry. Absolute, because the program may end in another
+/// directory.
+std::string path_value(const std::string& option, const std::string& file, std::size_t longest) {
+    std::string path = fs::absolute(file).lexically_normal().string();
+    if (path.find(',') != std::string::npos) {
+        throw usage_error(
+            fmt::format("{}: '{}' has a comma, which ends a value in STEADY_DEBUG", option, path));
+    }
+    if (path.size() > longest) {
+        throw usage_error(fmt::format("{}: '{}' has {} bytes, and at most {} fit", option, path,
+                                      path.size(), longest));
+    }
+    return path;
+}
 
 }  // namespace
 
@@ -46,6 +62,18 @@ found_library find_library() {
     return found;
 }
 
+found_library find_profiler(const std::string& heap_library) {
+    found_library found;
+    const char* named = std::getenv("STEADY_PROFILE_LIBRARY");
+    const fs::path path = named != nullptr && *named != '\0'
+                              ? fs::path(named)
+                              : fs::path(heap_library).parent_path() / profiler_name;
+    found.searched.push_back(path.lexically_normal().string());
+    std::error_code unreadable;
+    if (fs::is_regular_file(path, unreadable)) found.path = fs::canonical(path).string();
+    return found;
+}
+
 std::string preload_list(const std::string& library, const char* before) {
     if (library.find_first_of(": ") != std::string::npos) {
         throw check_failure(fmt::format(
@@ -57,28 +85,27 @@ std::string preload_list(const std::string& library, const char* before) {
     return fmt::format("{}:{}", library, before);
 }
 
-std::string debug_list(const statistics_wish& wish, const char* before) {
+std::string debug_list(const statistics_wish& wish, const profile_wish& profile,
+                       const char* before) {
     std::string list = before != nullptr ? before : "";
     const auto add = [&list](std::string_view pair) {
         if (!list.empty()) list += ',';
         list += pair;
     };
-    if (!wish.wanted) return list;
-    add("stats_at_exit=1");
-    add(wish.json ? "stats_json=1" : "stats_json=0");
-    if (wish.file.empty()) return list;
-    // Absolute, because the program may end in another directory.
-    const std::string path = fs::absolute(wish.file).lexically_normal().string();
-    if (path.find(',') != std::string::npos) {
-        throw usage_error(fmt::format(
-            "--stats-file: '{}' has a comma, which ends a value in STEADY_DEBUG", path));
+    if (wish.wanted) {
+        add("stats_at_exit=1");
+        add(wish.json ? "stats_json=1" : "stats_json=0");
+        if (!wish.file.empty())
+            add("stats_file=" +
+                path_value("--stats-file", wish.file, sizeof(debug_options::stats_file) - 1));
     }
-    constexpr std::size_t longest = sizeof(debug_options::stats_file) - 1;
-    if (path.size() > longest) {
-        throw usage_error(fmt::format("--stats-file: '{}' has {} bytes, and at most {} fit", path,
-                                      path.size(), longest));
-    }
-    add("stats_file=" + path);
+    if (!profile.heap_file.empty())
+        add("profile_file=" +
+            path_value("--profile", profile.heap_file, sizeof(debug_options::profile_file) - 1));
+    if (!profile.allocs_file.empty())
+        add("allocs_file=" +
+            path_value("--allocs", profile.allocs_file, sizeof(debug_options::allocs_file) - 1));
+    if (!profile.rate.empty()) add("profilerate=" + profile.rate);
     return list;
 }
 

@@ -6,6 +6,8 @@
 //   1  $STEADY_MALLOC_LIBRARY, when set: nothing else is looked at
 //   2  beside the command
 //   3  where `cmake --install` puts it, seen from the command; then ../lib, ../lib64
+//
+// libsteady_profile.so lies beside the heap's library, or where $STEADY_PROFILE_LIBRARY says.
 #pragma once
 
 #include <string>
@@ -25,6 +27,17 @@ struct statistics_wish {
     std::string file;  // empty: stderr
 };
 
+/// The profiler that goes with the heap in `heap_library`.
+found_library find_profiler(const std::string& heap_library);
+
+struct profile_wish {
+    std::string heap_file;    // profile_file; empty: none
+    std::string allocs_file;  // empty: none
+    std::string rate;         // profilerate, as it was given; empty: the default
+
+    [[nodiscard]] bool wanted() const { return !heap_file.empty() || !allocs_file.empty(); }
+};
+
 /// LD_PRELOAD with `library` first and what was there before behind it.
 ///
 /// Throws     check_failure when the path has a character that the loader takes
@@ -34,6 +47,7 @@ std::string preload_list(const std::string& library, const char* before);
 /// STEADY_DEBUG with the wishes behind what was there before: the last one counts.
 ///
 /// Throws     usage_error for a file name that STEADY_DEBUG cannot hold.
-std::string debug_list(const statistics_wish& wish, const char* before);
+std::string debug_list(const statistics_wish& wish, const profile_wish& profile,
+                       const char* before);
 
 }  // namespace steady::cli::run

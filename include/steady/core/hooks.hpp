@@ -78,6 +78,12 @@ struct fork_event {
     enum class what : std::uint8_t { prepare, parent, child } kind;
 };
 
+/// An allocation of the default heap found no memory and is about to fail. Announced with
+/// no lock of the heap held: a listener may take its time, and may even make memory.
+struct failure_event {
+    bytes size;
+};
+
 /// A place where one listener at a time may stand.
 template <class Event>
 class hook {
@@ -168,5 +174,6 @@ inline constinit hook<os_event> os_hook;
 inline constinit hook<growth_event> growth_hook;
 inline constinit hook<sample_event> sample_hook;
 inline constinit hook<fork_event> fork_hook;
+inline constinit hook<failure_event> failure_hook;
 
 }  // namespace steady

@@ -12,6 +12,7 @@
 //          size     digits and B, KiB, MiB, GiB or TiB; digits alone are bytes;
 //                   off is 0
 //          text     up to the next comma
+//          signal   usr1, usr2 or off; on is usr2
 //
 // A set-user-ID program does not listen: its environment is a stranger's.
 // Parsed without allocating and without locks, by whoever asks first: that is
@@ -29,6 +30,19 @@ struct debug_options {
     /// Average bytes allocated between two samples of the heap profile; 1 samples
     /// every object, 0 none. 512 KiB is Go's: accurate enough, and not measurable.
     std::uint64_t profilerate = 524288;
+
+    /// Heap profiles: where they go (text: a path; %p is the process id, %n counts the
+    /// profiles of a process). Written when the process exits, and when one of the
+    /// three below says so. For libsteady_profile.so, as are the next four.
+    char profile_file[256] = {};
+    /// The same as an allocs profile, at exit only.
+    char allocs_file[256] = {};
+    /// The signal at which profile_file is written; 0: none.
+    std::uint8_t profile_signal = 0;
+    /// profile_file is written when live bytes pass this (size); 0: off.
+    std::uint64_t profile_limit = 0;
+    /// profile_file is written when an allocation fails.
+    bool profile_on_failure = true;
 
     /// A line on stderr for each round of the scavenger.
     bool scavtrace = false;

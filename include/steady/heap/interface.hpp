@@ -26,7 +26,7 @@ struct heap_interface {
 
     hook<sample_event>* samples;
     hook<fork_event>* forks;
-    hook<growth_event>* growths;  // of containers that share this copy of the hooks
+    hook<failure_event>* failures;
 
     const debug_options& (*options)() noexcept;
     heap_statistics (*read_statistics)() noexcept;
@@ -38,6 +38,11 @@ struct heap_interface {
     /// of 0 means: as set_period said. periods[0] is that of large objects and not used.
     void (*set_class_periods)(const std::uint64_t* periods) noexcept;
     std::uint64_t (*period)() noexcept;
+
+    /// The hard limit on memory, in bytes; 0: none. Whoever writes a profile because memory
+    /// ran out needs a little of it.
+    std::size_t (*hard_limit)() noexcept;
+    void (*set_hard_limit)(std::size_t bytes) noexcept;
 };
 
 /// Changes when anything above does.
