@@ -1,0 +1,813 @@
+// concurrent_map.hpp - a hash map for many threads that never stops them.
+//
+// Reading takes no lock and writes nothing that others read. Writing locks one group of
+// seven entries. Growing touches one segment of at most 896 entries, and nobody waits for it
+// but writers of that very segment. A reader that sleeps keeps nothing alive but the one
+// entry it looks at.
+//
+//   steady::concurrent_map<std::uint64_t, std::uint64_t> hits;
+//   hits.fetch_add(42, 1);                                    // any thread
+//   if (auto n = hits.find(42)) std::cout << *n;              // a copy
+//   hits.upsert(7, [](auto& n) { ++n; }, 1);
+//
+// No reference, iterator or lock ever leaves a function, so nothing can be held too long and
+// nothing dangles.
+//
+// How entries are stored is decided by their types:
+//
+//   inline   key and value trivially copyable, at most 16 bytes each, and a hash that does
+//            not throw: both stand in the slot. Callbacks get copies.
+//   nodes    everything else: the slot holds the hash and a pointer to a node that is freed
+//            when no reader looks at it (hazard.hpp). A value of at most 8 trivially copyable
+//            bytes is changed in place; any other value is immutable, and a change puts a
+//            new one in its place, so that readers see the old or the new, never a mixture.
+//
+// Callbacks: those that may change a value (visit, upsert, compute, erase_if) run under the
+// lock of the key's group: they must be short and must not use the same map (cvisit may).
+//
+// Linearizable: every function on one key takes effect at one instant between its call and
+// its return. Functions on the whole map say what they promise.
+//
+// See detail/table.hpp for the table, docs/design/concurrent.md for measurements.
+
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "steady/concurrent/detail/table.hpp"
+#include "steady/concurrent/hazard.hpp"
+#include "steady/core/hash.hpp"
+#include "steady/core/units.hpp"
+#include "steady/map/hash_policy.hpp"
+
+namespace steady {
+
+/// Bytes a map holds, by part. Keys and values may own more (the text of a string).
+struct concurrent_map_memory {
+    bytes segments;
+    bytes directory;
+    bytes nodes;    // entries out of line
+    bytes retired;  // taken out, but perhaps still read
+    bytes other;    // counters, spilled entries
+    [[nodiscard]] bytes total() const noexcept {
+        return segments + directory + nodes + retired + other;
+    }
+};
+
+struct concurrent_map_statistics {
+    std::uint64_t entries = 0;
+    std::uint64_t slots = 0;
+    std::uint64_t segments_split = 0, segments_merged = 0, resizes = 0, directory_doublings = 0;
+    std::uint64_t entries_moved = 0;
+    std::uint64_t most_moved_at_once = 0;  // at most 896
+    std::uint64_t spilled = 0;             // more than 0: the hash is bad
+    [[nodiscard]] double load() const noexcept {
+        return slots == 0 ? 0 : static_cast<double>(entries) / static_cast<double>(slots);
+    }
+};
+
+namespace concurrent_detail {
+
+template <class T>
+inline constexpr unsigned words_of = static_cast<unsigned>((sizeof(T) + 7) / 8);
+
+/// T as words and back; padding of the last word is zero.
+template <class T>
+[[gnu::always_inline]] inline void to_words(const T& from, std::uint64_t* words) noexcept {
+    words[words_of<T> - 1] = 0;
+    std::memcpy(words, &from, sizeof(T));
+}
+template <class T>
+[[nodiscard, gnu::always_inline]] inline T from_words(const std::uint64_t* words) noexcept {
+    alignas(T) std::byte room[sizeof(T)];
+    std::memcpy(room, words, sizeof(T));
+    return *std::launder(reinterpret_cast<T*>(room));
+}
+
+template <class K, class Equal>
+inline constexpr bool words_decide =
+    (std::is_integral_v<K> || std::is_enum_v<K> ||
+     std::is_pointer_v<K>)&&(std::is_same_v<Equal, map_equal<K>> ||
+                             std::is_same_v<Equal, std::equal_to<K>> ||
+                             std::is_same_v<Equal, std::equal_to<>>);
+
+}  // namespace concurrent_detail
+
+/// For tests: smaller segments make growth frequent.
+struct concurrent_map_options {
+    static constexpr unsigned largest_log_groups = 7;
+};
+
+template <class K, class V, class Hash = map_hash<K>, class Equal = map_equal<K>,
+          class Options = concurrent_map_options>
+class concurrent_map {
+    static constexpr bool inline_entries = std::is_trivially_copyable_v<K> &&
+                                           std::is_trivially_copyable_v<V> && sizeof(K) <= 16 &&
+                                           sizeof(V) <= 16 && detail::quiet_hash<Hash, K>;
+    static constexpr bool word_value = std::is_trivially_copyable_v<V> && sizeof(V) <= 8;
+    static constexpr unsigned key_words = inline_entries ? concurrent_detail::words_of<K> : 1;
+    static constexpr unsigned value_words = inline_entries ? concurrent_detail::words_of<V> : 1;
+    static constexpr unsigned slot_words = key_words + value_words;
+
+    using word = concurrent_detail::word;
+    using probe = concurrent_detail::probe;
+    using verdict = concurrent_detail::verdict;
+
+    struct node {
+        K key;
+        word value;  // the value itself, or the address of it
+        template <class Q>
+        explicit node(Q&& k) : key(std::forward<Q>(k)) {}
+    };
+
+    /// How a split learns a slot's hash.
+    struct rehasher {
+        [[no_unique_address]] Hash hash;
+        std::uint64_t seed;
+        std::uint64_t operator()(const std::uint64_t* words) const noexcept {
+            if constexpr (inline_entries) {
+                return detail::hash_with_seed(hash, concurrent_detail::from_words<K>(words), seed);
+            } else {
+                return words[0];
+            }
+        }
+    };
+    using table = concurrent_detail::table<slot_words, rehasher, Options::largest_log_groups>;
+    using slot = typename table::slot_type;
+    using group = typename table::group_type;
+
+    template <class Q>
+    static constexpr bool key_like = std::same_as<std::remove_cvref_t<Q>, K> || requires {
+        typename Hash::is_transparent;
+        typename Equal::is_transparent;
+    }
+    || (detail::character_text<K> && std::convertible_to<const Q&, std::string_view>);
+
+public:
+    using key_type = K;
+    using mapped_type = V;
+    using size_type = std::size_t;
+    static constexpr bool stores_inline = inline_entries;
+
+    explicit concurrent_map(const Hash& hash = Hash(), const Equal& equal = Equal())
+        : equal_(equal), table_(rehasher{hash, detail::new_seed(this)}) {}
+    concurrent_map(const concurrent_map&) = delete;
+    concurrent_map& operator=(const concurrent_map&) = delete;
+    /// Nobody else may use the map any more.
+    ~concurrent_map() { destroy_nodes(); }
+
+    // ---- Reading. No lock, no write to shared memory.
+
+    /// Returns    a copy of the key's value.
+    /// Throws     what the hash, the comparison and V's copy throw; std::bad_alloc when entries
+    ///            are nodes and this is the thread's first look at one.
+    /// Threads    any. Never waits for growth. With values of 9 to 16 inline bytes it waits
+    ///            for a writer that is storing those very bytes.
+    template <class Q>
+        requires key_like<Q>
+    [[nodiscard]] std::optional<V> find(const Q& key) const {
+        if constexpr (inline_entries && key_words + value_words == 2 &&
+                      concurrent_detail::words_decide<K, Equal>) {
+            std::uint64_t wanted = 0;
+            concurrent_detail::to_words<K>(key, &wanted);
+            std::uint64_t value = 0;
+            const bool found = table_.read(
+                hash_of(key), [&](const slot& s, const auto& valid) __attribute__((always_inline)) {
+                    if (s.words[0].load() != wanted) return probe::no;
+                    value = s.words[1].load();
+                    return valid() ? probe::yes : probe::again;
+                });
+            if (!found) return std::nullopt;
+            return concurrent_detail::from_words<V>(&value);
+        } else {
+            std::optional<V> out;
+            read(key, [&](const K&, const V& value) { out.emplace(value); });
+            return out;
+        }
+    }
+    template <class Q>
+        requires key_like<Q>
+    [[nodiscard]] bool contains(const Q& key) const {
+        return read(key, [](const K&, const V&) {});
+    }
+    /// Calls f(value) with the key's value: a copy, or the immutable value itself, which stays
+    /// until f returns, whatever others do. f may use the map.
+    ///
+    /// Returns    false when there is no such key.
+    template <class Q, class F>
+        requires key_like<Q>
+    bool cvisit(const Q& key, F&& f) const {
+        return read(key, [&](const K&, const V& value) { f(value); });
+    }
+    /// Looks up all keys with overlapping cache misses: f(index, value) for those found.
+    ///
+    /// Returns    how many were found. Each lookup is linearizable, the whole is not.
+    template <class Q, class F>
+        requires key_like<Q> size_type visit_many(std::span<Q> keys, F&& f)
+    const {
+        constexpr std::size_t ahead = 16;
+        std::uint64_t hashes[ahead];
+        size_type found = 0;
+        for (std::size_t at = 0; at < keys.size(); at += ahead) {
+            const std::size_t n = std::min(ahead, keys.size() - at);
+            for (std::size_t i = 0; i < n; ++i) {
+                hashes[i] = hash_of(keys[at + i]);
+                table_.prefetch_entry(hashes[i]);
+            }
+            for (std::size_t i = 0; i < n; ++i) table_.prefetch_group(hashes[i]);
+            for (std::size_t i = 0; i < n; ++i) {
+                found += read_hashed(hashes[i], keys[at + i],
+                                     [&](const K&, const V& value) { f(at + i, value); });
+            }
+        }
+        return found;
+    }
+
+    // ---- Writing. Locks the key's group; waits for other writers of that group, and for a
+    // split of its segment (some 10 us).
+
+    /// Inserts V(args...) if the key is absent.
+    ///
+    /// Returns    true when it was.
+    /// Throws     std::bad_alloc, and what K, V, hash and comparison throw: nothing has changed.
+    template <class Q, class... Args>
+        requires key_like<Q>
+    bool try_emplace(Q&& key, Args&&... args) {
+        return !write(
+            key, [](auto&) { return verdict::keep; },
+            [&]() -> V { return V(std::forward<Args>(args)...); });
+    }
+    template <class Q>
+    bool insert(Q&& key, const V& value) {
+        return try_emplace(std::forward<Q>(key), value);
+    }
+    template <class Q>
+    bool insert(Q&& key, V&& value) {
+        return try_emplace(std::forward<Q>(key), std::move(value));
+    }
+    /// Returns    true when the key is new.
+    template <class Q, class M>
+        requires key_like<Q>
+    bool insert_or_assign(Q&& key, M&& value) {
+        return !write(
+            key,
+            [&](auto& cell) {
+                cell.assign(std::forward<M>(value));
+                return verdict::keep;
+            },
+            [&]() -> V { return V(std::forward<M>(value)); });
+    }
+    /// Inserts, or calls f(const V&) with what is there.
+    template <class Q, class M, class F>
+        requires key_like<Q>
+    bool insert_or_cvisit(Q&& key, M&& value, F&& f) {
+        return !write(
+            key,
+            [&](auto& cell) {
+                cell.look(f);
+                return verdict::keep;
+            },
+            [&]() -> V { return V(std::forward<M>(value)); });
+    }
+    /// Inserts, or calls f(V&) with what is there and stores what f left.
+    ///
+    /// Returns    true when the key was absent.
+    template <class Q, class M, class F>
+        requires key_like<Q>
+    bool insert_or_visit(Q&& key, M&& value, F&& f) {
+        return !write(
+            key,
+            [&](auto& cell) {
+                cell.change(f);
+                return verdict::keep;
+            },
+            [&]() -> V { return V(std::forward<M>(value)); });
+    }
+    /// The same with the arguments in the order of other libraries.
+    template <class Q, class F, class M>
+        requires key_like<Q>
+    bool upsert(Q&& key, F&& f, M&& value) {
+        return insert_or_visit(std::forward<Q>(key), std::forward<M>(value), std::forward<F>(f));
+    }
+    /// Calls f(V&) with the key's value and stores what f left. When f throws, nothing changes.
+    ///
+    /// Returns    false when there is no such key.
+    template <class Q, class F>
+        requires key_like<Q>
+    bool visit(const Q& key, F&& f) {
+        return write_existing(key, [&](auto& cell) {
+            cell.change(f);
+            return verdict::keep;
+        });
+    }
+    /// f(std::optional<V>&) sees the value or nothing, and leaves a value or nothing.
+    ///
+    /// Returns    what f left.
+    template <class Q, class F>
+        requires key_like<Q> std::optional<V> compute(Q&& key, F&& f) {
+            std::optional<V> box;
+            bool decided = false;
+            write_optional(
+                key,
+                [&](auto& cell) {
+                    box.emplace(cell.copy());
+                    f(box);
+                    decided = true;
+                    if (!box) return verdict::erase;
+                    cell.assign(V(*box));
+                    return verdict::keep;
+                },
+                [&]() -> std::optional<V> {
+                    if (!decided) f(box);
+                    return box;
+                });
+            return box;
+        }
+    /// Adds to the value, inserting V{} first when the key is absent.
+    ///
+    /// Returns    the value before.
+    template <class Q>
+        requires(key_like<Q>&& std::integral<V>)
+    V fetch_add(Q&& key, V by) {
+        V before{};
+        write(
+            key,
+            [&](auto& cell) {
+                before = cell.copy();
+                cell.assign(static_cast<V>(before + by));
+                return verdict::keep;
+            },
+            [&]() -> V { return by; });
+        return before;
+    }
+    /// Stores `value` and returns what was there.
+    template <class Q>
+        requires key_like<Q> std::optional<V> exchange(Q&& key, V value) {
+            std::optional<V> before;
+            write(
+                key,
+                [&](auto& cell) {
+                    before.emplace(cell.copy());
+                    cell.assign(std::move(value));
+                    return verdict::keep;
+                },
+                [&]() -> V { return std::move(value); });
+            return before;
+        }
+    /// Returns    true when there was such a key.
+    /// Throws     what hash and comparison throw.
+    template <class Q>
+        requires key_like<Q>
+    bool erase(const Q& key) {
+        return write_existing(key, [](auto&) { return verdict::erase; });
+    }
+    /// Erases the key if pred(const V&).
+    template <class Q, class P>
+        requires key_like<Q>
+    bool erase_if(const Q& key, P&& pred) {
+        bool erased = false;
+        write_existing(key, [&](auto& cell) {
+            cell.look([&](const V& value) { erased = pred(value); });
+            return erased ? verdict::erase : verdict::keep;
+        });
+        return erased;
+    }
+    /// Takes the key's value out.
+    template <class Q>
+        requires key_like<Q> std::optional<V> extract(const Q& key) {
+            std::optional<V> out;
+            write_existing(key, [&](auto& cell) {
+                out.emplace(cell.copy());
+                return verdict::erase;
+            });
+            return out;
+        }
+
+    // ---- The whole map.
+
+    /// Erases entries for which pred(const K&, const V&). Those inserted or changed meanwhile
+    /// may or may not be seen; pred may see an entry twice when its segment is split.
+    ///
+    /// Returns    how many were erased.
+    template <class P>
+    size_type erase_if(P&& pred) {
+        size_type erased = 0;
+        void* gone[2] = {nullptr, nullptr};
+        const auto each = [&](slot& s, std::uint64_t& state, group& g) {
+            free_later(gone);
+            cell_access cell{s, state, g, nullptr};
+            bool yes = false;
+            cell.look_entry([&](const K& key, const V& value) { yes = pred(key, value); });
+            if (!yes) return verdict::keep;
+            cell.give_up(gone);
+            return verdict::erase;
+        };
+        if constexpr (inline_entries) {
+            erased = table_.write_all(each);
+        } else {
+            // Retired only after the slot is empty, which it is when the next one comes.
+            try {
+                erased = table_.write_all(each);
+            } catch (...) {
+                free_later(gone);
+                throw;
+            }
+        }
+        free_later(gone);
+        return erased;
+    }
+    /// Erases all entries that are there when it begins.
+    void clear() {
+        erase_if([](const K&, const V&) { return true; });
+    }
+    /// Calls f(const K&, const V&) for entries of one part of the map, beginning with cursor 0.
+    ///
+    /// An entry that is there from the first call to the last is seen exactly once, through
+    /// growth and shrinking; one that comes or goes meanwhile is seen or not. Locks nothing;
+    /// f may use the map.
+    ///
+    /// Returns    the cursor for the next call; 0 when this was the last part.
+    /// Cost       at most 896 entries.
+    template <class F>
+    std::uint64_t scan(std::uint64_t cursor, F&& f) const {
+        if constexpr (inline_entries) {
+            std::vector<typename table::copied_slot> part;
+            part.reserve(table::most_entries);
+            std::size_t begun = 0;
+            const std::uint64_t next = table_.scan_segment(
+                cursor, [&] { part.clear(), begun = 0; }, [&] { part.resize(begun); },
+                [&](const auto& copied) { part.push_back(copied); },
+                [&](const auto& valid) {
+                    if (!valid()) return false;
+                    begun = part.size();
+                    return true;
+                });
+            for (const auto& c : part) {
+                f(concurrent_detail::from_words<K>(c.words),
+                  concurrent_detail::from_words<V>(c.words + key_words));
+            }
+            return next;
+        } else {
+            return scan_nodes(cursor, f);
+        }
+    }
+    /// f for every entry: scan() from beginning to end.
+    template <class F>
+    void cvisit_all(F&& f) const {
+        std::uint64_t cursor = 0;
+        do cursor = scan(cursor, f);
+        while (cursor != 0);
+    }
+
+    /// Entries. Off by at most the number of operations that run meanwhile.
+    ///
+    /// Cost       32 loads.
+    [[nodiscard]] size_type size() const noexcept { return table_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    /// Entries, at one instant: stops the writers (not the readers) and waits for those at
+    /// work. O(segments). Not from a callback.
+    [[nodiscard]] size_type size_exact() {
+        return table_.while_frozen([&] { return table_.size(); });
+    }
+
+    [[nodiscard]] concurrent_map_memory memory() const noexcept {
+        std::size_t retired = 0;
+        for (const auto& l : retired_) retired += l.pending_bytes();
+        return {bytes{table_.segment_bytes()}, bytes{table_.directory_bytes()},
+                bytes{node_bytes_now()}, bytes{retired},
+                bytes{table_.other_bytes() + sizeof *this}};
+    }
+    [[nodiscard]] concurrent_map_statistics stats() const noexcept {
+        const auto& c = table_.counters();
+        concurrent_map_statistics s;
+        s.entries = size();
+        s.slots = table_.segment_bytes() / sizeof(group) * concurrent_detail::slots_per_group;
+        s.segments_split = c.splits.load(std::memory_order_relaxed);
+        s.segments_merged = c.merges.load(std::memory_order_relaxed);
+        s.resizes = c.resizes.load(std::memory_order_relaxed);
+        s.directory_doublings = c.doublings.load(std::memory_order_relaxed);
+        s.entries_moved = c.moved.load(std::memory_order_relaxed);
+        s.most_moved_at_once = c.most_moved.load(std::memory_order_relaxed);
+        s.spilled = c.spilled.load(std::memory_order_relaxed);
+        return s;
+    }
+    /// Frees what waits for readers that have gone.
+    void flush() noexcept {
+        for (auto& l : retired_) l.flush();
+    }
+
+private:
+    template <class Q>
+    [[nodiscard, gnu::always_inline]] std::uint64_t hash_of(const Q& key) const {
+        return detail::hash_with_seed(table_.rehash().hash, key, table_.rehash().seed);
+    }
+    static V* value_in(node* n) noexcept { return reinterpret_cast<V*>(n->value.load()); }
+
+    /// A found entry, under its lock.
+    struct cell_access {
+        slot& s;
+        std::uint64_t& state;
+        group& g;
+        void** replaced;  // receives an old value to be retired
+
+        [[nodiscard]] node* node_here() const noexcept {
+            return reinterpret_cast<node*>(s.words[1].load());
+        }
+        [[nodiscard]] V copy() const {
+            if constexpr (inline_entries) {
+                std::uint64_t words[value_words];
+                for (unsigned w = 0; w < value_words; ++w) words[w] = s.words[key_words + w].load();
+                return concurrent_detail::from_words<V>(words);
+            } else if constexpr (word_value) {
+                const std::uint64_t v = node_here()->value.load();
+                return concurrent_detail::from_words<V>(&v);
+            } else {
+                return V(*value_in(node_here()));
+            }
+        }
+        template <class M>
+        void assign(M&& value) {
+            if constexpr (inline_entries || word_value) {
+                const V v(std::forward<M>(value));
+                store(v);
+            } else {
+                V* fresh = new V(std::forward<M>(value));
+                *replaced = value_in(node_here());
+                node_here()->value.store(reinterpret_cast<std::uint64_t>(fresh));
+            }
+        }
+        template <class F>
+        void change(F&& f) {
+            V v = copy();
+            f(v);
+            assign(std::move(v));
+        }
+        template <class F>
+        void look(F&& f) const {
+            if constexpr (inline_entries || word_value) {
+                const V v = copy();
+                f(v);
+            } else {
+                f(std::as_const(*value_in(node_here())));
+            }
+        }
+        template <class F>
+        void look_entry(F&& f) const {
+            if constexpr (inline_entries) {
+                std::uint64_t words[key_words];
+                for (unsigned w = 0; w < key_words; ++w) words[w] = s.words[w].load();
+                const K key = concurrent_detail::from_words<K>(words);
+                look([&](const V& v) { f(key, v); });
+            } else {
+                look([&](const V& v) { f(std::as_const(node_here()->key), v); });
+            }
+        }
+        /// The entry is about to be erased.
+        void give_up(void** gone) const noexcept {
+            if constexpr (!inline_entries) gone[0] = node_here();
+        }
+
+    private:
+        void store(const V& v) noexcept {
+            std::uint64_t words[concurrent_detail::words_of<V>];
+            concurrent_detail::to_words(v, words);
+            if constexpr (!inline_entries) {
+                node_here()->value.store(words[0]);
+            } else if constexpr (value_words == 1) {
+                s.words[key_words].store(words[0]);
+            } else {
+                table::store_in_window(g, s, key_words, words, value_words, state);
+            }
+        }
+    };
+
+    /// gone[0]: an erased node; gone[1]: a replaced value. Their slots lead to them no more.
+    void free_later(void** gone) noexcept {
+        if constexpr (!inline_entries) {
+            auto& list = retired_[concurrent_detail::thread_index() % lists];
+            if (gone[1] != nullptr) {
+                if constexpr (!word_value) {
+                    list.retire(
+                        gone[1], [](void* v) noexcept { delete static_cast<V*>(v); }, sizeof(V));
+                }
+                gone[1] = nullptr;
+            }
+            if (gone[0] != nullptr) {
+                count_node(-1);
+                list.retire(
+                    gone[0], [](void* n) noexcept { destroy_node(static_cast<node*>(n)); },
+                    node_size);
+                gone[0] = nullptr;
+            }
+        }
+    }
+    static constexpr std::size_t node_size = sizeof(node) + (word_value ? 0 : sizeof(V));
+    static void destroy_node(node* n) noexcept {
+        if constexpr (!inline_entries && !word_value) delete value_in(n);
+        delete n;
+    }
+    void count_node(std::int64_t) noexcept {}  // nodes are entries: counted there
+    [[nodiscard]] std::size_t node_bytes_now() const noexcept {
+        return inline_entries ? 0 : size() * node_size;
+    }
+
+    template <class Q>
+    [[gnu::always_inline]] auto same_as(const Q& key, std::uint64_t hash) const {
+        return [this, &key, hash](const slot& s) {
+            if constexpr (inline_entries) {
+                if constexpr (concurrent_detail::words_decide<K, Equal>) {
+                    std::uint64_t wanted[key_words];
+                    concurrent_detail::to_words<K>(key, wanted);
+                    return s.words[0].load() == wanted[0];
+                } else {
+                    std::uint64_t words[key_words];
+                    for (unsigned w = 0; w < key_words; ++w) words[w] = s.words[w].load();
+                    return bool(equal_(concurrent_detail::from_words<K>(words), key));
+                }
+            } else {
+                if (s.words[0].load() != hash) return false;
+                return bool(equal_(reinterpret_cast<node*>(s.words[1].load())->key, key));
+            }
+        };
+    }
+
+    template <class Q, class F>
+    [[gnu::always_inline]] bool read(const Q& key, F&& f) const {
+        return read_hashed(hash_of(key), key, f);
+    }
+    template <class Q, class F>
+    [[gnu::always_inline]] bool read_hashed(std::uint64_t hash, const Q& key, F&& f) const {
+        if constexpr (inline_entries) {
+            std::uint64_t words[slot_words];
+            const bool found = table_.read(hash, [&](const slot& s, const auto& valid) {
+                if constexpr (concurrent_detail::words_decide<K, Equal>) {
+                    std::uint64_t wanted[key_words];
+                    concurrent_detail::to_words<K>(key, wanted);
+                    if (s.words[0].load() != wanted[0]) return probe::no;
+                    words[0] = wanted[0];
+                    for (unsigned w = 1; w < slot_words; ++w) words[w] = s.words[w].load();
+                    return valid() ? probe::yes : probe::again;
+                } else {
+                    for (unsigned w = 0; w < slot_words; ++w) words[w] = s.words[w].load();
+                    if (!valid()) return probe::again;  // the comparison never sees half a key
+                    return equal_(concurrent_detail::from_words<K>(words), key) ? probe::yes
+                                                                                : probe::no;
+                }
+            });
+            if (!found) return false;
+            f(concurrent_detail::from_words<K>(words),
+              concurrent_detail::from_words<V>(words + key_words));
+            return true;
+        } else {
+            hazard_guard guard;
+            const node* n = nullptr;
+            const bool found = table_.read(hash, [&](const slot& s, const auto& valid) {
+                if (s.words[0].load() != hash) return probe::no;
+                n = reinterpret_cast<const node*>(s.words[1].load());
+                if (!guard.protect(n, valid)) return probe::again;
+                return equal_(n->key, key) ? probe::yes : probe::no;
+            });
+            if (!found) return false;
+            look_at(*n, f);
+            return true;
+        }
+    }
+    template <class F>
+    static void look_at(const node& n, F& f) {
+        if constexpr (word_value) {
+            const std::uint64_t v = n.value.load();
+            f(n.key, concurrent_detail::from_words<V>(&v));
+        } else {
+            hazard_guard guard;
+            std::uint64_t v = 0;
+            do v = n.value.load();
+            while (!guard.protect(reinterpret_cast<void*>(v), [&] { return n.value.load() == v; }));
+            f(n.key, *reinterpret_cast<const V*>(v));
+        }
+    }
+
+    template <class Q, class Change>
+    [[gnu::always_inline]] bool write_existing(const Q& key, Change&& change) {
+        const std::uint64_t hash = hash_of(key);
+        void* gone[2] = {nullptr, nullptr};
+        const bool found = table_.write(
+            hash, same_as(key, hash),
+            [&](slot& s, std::uint64_t& state, group& g) {
+                cell_access cell{s, state, g, &gone[1]};
+                const verdict v = change(cell);
+                if (v == verdict::erase) cell.give_up(gone);
+                return v;
+            },
+            typename table::never{});
+        free_later(gone);
+        return found;
+    }
+    template <class Q, class Change, class Make>
+    [[gnu::always_inline]] bool write(Q&& key, Change&& change, Make&& make) {
+        return write_words(key, change, [&](std::uint64_t hash, std::uint64_t* words) {
+            build(std::forward<Q>(key), make(), hash, words);
+            return true;
+        });
+    }
+    template <class Q, class Change, class Make>
+    bool write_optional(Q&& key, Change&& change, Make&& make) {
+        return write_words(key, change, [&](std::uint64_t hash, std::uint64_t* words) {
+            std::optional<V> value = make();
+            if (!value) return false;
+            build(std::forward<Q>(key), std::move(*value), hash, words);
+            return true;
+        });
+    }
+    template <class Q, class Change, class Build>
+    [[gnu::always_inline]] bool write_words(const Q& key, Change& change, Build&& build_words) {
+        const std::uint64_t hash = hash_of(key);
+        void* gone[2] = {nullptr, nullptr};
+        const bool found = table_.write(
+            hash, same_as(key, hash),
+            [&](slot& s, std::uint64_t& state, group& g) {
+                cell_access cell{s, state, g, &gone[1]};
+                const verdict v = change(cell);
+                if (v == verdict::erase) cell.give_up(gone);
+                return v;
+            },
+            [&](std::uint64_t* words) { return build_words(hash, words); });
+        free_later(gone);
+        return found;
+    }
+    template <class Q, class M>
+    [[gnu::always_inline]] static void build(Q&& key, M&& value, std::uint64_t hash,
+                                             std::uint64_t* words) {
+        if constexpr (inline_entries) {
+            const K k(std::forward<Q>(key));
+            const V v(std::forward<M>(value));
+            concurrent_detail::to_words(k, words);
+            concurrent_detail::to_words(v, words + key_words);
+        } else {
+            if (concurrent_detail::refuse_allocation()) throw std::bad_alloc();
+            auto* n = new node(std::forward<Q>(key));
+            if constexpr (word_value) {
+                std::uint64_t v = 0;
+                concurrent_detail::to_words(V(std::forward<M>(value)), &v);
+                n->value.store(v);
+            } else {
+                try {
+                    n->value.store(reinterpret_cast<std::uint64_t>(new V(std::forward<M>(value))));
+                } catch (...) {
+                    delete n;
+                    throw;
+                }
+            }
+            words[0] = hash;
+            words[1] = reinterpret_cast<std::uint64_t>(n);
+        }
+    }
+
+    template <class F>
+    std::uint64_t scan_nodes(std::uint64_t cursor, F& f) const {
+        // All nodes of the segment are protected before the first is shown.
+        concurrent_detail::wide_guard guards;
+        std::vector<const node*> part;
+        part.reserve(table::most_entries);
+        std::size_t begun = 0;
+        const std::uint64_t next = table_.scan_segment(
+            cursor, [&] { part.clear(), begun = 0, guards.clear(); },
+            [&] { part.resize(begun), guards.drop_to(static_cast<unsigned>(begun)); },
+            [&](const auto& copied) {
+                const auto* n = reinterpret_cast<const node*>(copied.words[1]);
+                if (!guards.add(n)) throw std::bad_alloc();  // over a hundred spilled entries
+                part.push_back(n);
+            },
+            [&](const auto& valid) {
+                concurrent_detail::wide_guard::fence();
+                if (!valid()) return false;
+                begun = part.size();
+                return true;
+            });
+        for (const node* n : part) look_at(*n, f);
+        return next;
+    }
+
+    void destroy_nodes() noexcept {
+        if constexpr (!inline_entries) {
+            const auto each = [&](slot& s, std::uint64_t&, group&) {
+                destroy_node(reinterpret_cast<node*>(s.words[1].load()));
+                return verdict::erase;
+            };
+            table_.write_all(each);
+        }
+    }
+
+    static constexpr std::size_t lists = inline_entries ? 1 : 8;
+    [[no_unique_address]] Equal equal_;
+    table table_;
+    retired_list retired_[lists];
+};
+
+}  // namespace steady
