@@ -6,23 +6,22 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "steady/core/memory_parts.hpp"
 #include "steady/core/units.hpp"
 
 namespace steady {
 
 /// Bytes a map has taken from its allocator, by part. The sum is exact; what keys and
-/// values own besides (the text of a string) is theirs to count.
-struct map_memory {
-    bytes groups;    // tags and overflow bytes
-    bytes slots;     // room for entries
-    bytes unused;    // of segments: behind the last cluster, not touched yet
-    bytes overflow;  // blocks chained to full clusters, and a spare one
-    bytes nodes;     // entries out of line
-    bytes control;   // addresses of segments, cluster headers
-
-    [[nodiscard]] bytes total() const noexcept {
-        return groups + slots + unused + overflow + nodes + control;
-    }
+/// values own besides (the text of a string) is theirs to count, and what the allocator
+/// adds to each block is not known here (`rounding` is 0).
+///
+/// The parts that all containers have, and below them the map's own view of the same bytes:
+///   header + array + spare = control + groups + slots + unused
+struct map_memory : memory_parts {
+    bytes groups;   // tags and overflow bytes
+    bytes slots;    // room for entries
+    bytes unused;   // of segments: behind the last cluster, not touched yet
+    bytes control;  // addresses of segments, cluster headers
 };
 
 /// Counted by walking the tags: O(groups).

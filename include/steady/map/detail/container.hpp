@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "steady/map/detail/growth.hpp"
+#include "steady/map/detail/outlook.hpp"
 #include "steady/map/detail/table.hpp"
 #include "steady/map/detail/walk.hpp"
 #include "steady/map/detail/walker.hpp"
@@ -537,6 +538,12 @@ public:
 
     /// Exact bytes, by part.     Cost  O(1).
     [[nodiscard]] map_memory memory() const noexcept { return table_.memory(); }
+    /// The same of a container of this type with so many entries, before there is one.
+    /// `reserved`: what reserve() was called with; 0: grown from nothing.
+    [[nodiscard]] static map_outlook outlook(std::uint64_t entries,
+                                             std::uint64_t reserved = 0) noexcept {
+        return table_type::outlook(entries, reserved);
+    }
     /// How full and how orderly.  Cost  O(slots).
     [[nodiscard]] map_statistics stats() const { return table_.statistics(); }
     /// Tests every invariant; stops the program with its name when one is broken. O(slots).

@@ -157,16 +157,25 @@ void STEADY_TABLE_TYPE::become_small() noexcept {
     set_limits();
 }
 
+/// Of a segment: its groups from a cache line's start on, its slots, its headers.
+STEADY_TABLE
+constexpr std::size_t STEADY_TABLE_TYPE::segment_bytes(unsigned index) noexcept {
+    const std::uint64_t count = std::uint64_t{1} << index;
+    return segment_line + count * shape::group_area +
+           round_up(count * shape::stride, alignof(cluster_header)) +
+           count * sizeof(cluster_header);
+}
+
 /// Memory for segment `index`, unless it has some.
 STEADY_TABLE
 void STEADY_TABLE_TYPE::prepare_segment(unsigned index) {
     segment_block& segment = large_->block[index];
     if (segment.start != nullptr) return;
-    constexpr std::size_t line = 64;
+    constexpr std::size_t line = segment_line;
     const std::uint64_t count = std::uint64_t{1} << index, first = count - 1;
     const std::size_t group_area = count * shape::group_area;
     const std::size_t slot_area = round_up(count * shape::stride, alignof(cluster_header));
-    const std::size_t size = line + group_area + slot_area + count * sizeof(cluster_header);
+    const std::size_t size = segment_bytes(index);
     segment.start = blocks::allocate(alloc_, size);
     segment.size = size;
     const std::uintptr_t start = round_up(reinterpret_cast<std::uintptr_t>(segment.start), line);
@@ -256,7 +265,7 @@ void STEADY_TABLE_TYPE::split() {
 STEADY_TABLE
 void STEADY_TABLE_TYPE::prepare_ahead() noexcept {
     const std::uint64_t next = large_->state.clusters();
-    const std::uint64_t ahead = next + 4;
+    const std::uint64_t ahead = next + splits_ahead;
     const unsigned index = segment_of(ahead);
     const std::uint64_t first = (std::uint64_t{1} << index) - 1;
     if (first <= next || first > ahead) return;

@@ -51,6 +51,7 @@ struct map_element {
     using movable_type = std::pair<K, V>;
     static_assert(sizeof(value_type) == sizeof(movable_type), "one layout for both pairs");
     static constexpr bool is_map = true;
+    static constexpr std::size_t payload = sizeof(K) + sizeof(V);
     static const K& key(const value_type& v) noexcept { return v.first; }
 };
 
@@ -60,6 +61,7 @@ struct set_element {
     using value_type = K;
     using movable_type = K;
     static constexpr bool is_map = false;
+    static constexpr std::size_t payload = sizeof(K);
     static const K& key(const K& v) noexcept { return v; }
 };
 

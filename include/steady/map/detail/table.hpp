@@ -48,6 +48,7 @@
 #include "steady/map/detail/blocks.hpp"
 #include "steady/map/detail/slot.hpp"
 #include "steady/map/hash_policy.hpp"
+#include "steady/map/outlook.hpp"
 #include "steady/map/statistics.hpp"
 
 namespace steady {
@@ -362,6 +363,9 @@ public:
     // ---- Telling.
 
     [[nodiscard]] map_memory memory() const noexcept;
+    /// What a table of so many entries takes, before there is one: outlook.hpp.
+    [[nodiscard]] static map_outlook outlook(std::uint64_t entries,
+                                             std::uint64_t reserved) noexcept;
     [[nodiscard]] map_statistics statistics() const;
     [[nodiscard]] std::size_t slot_count() const noexcept {
         if (large_ != nullptr) return large_->state.clusters() * shape::slots;
@@ -400,6 +404,8 @@ private:
     using blocks = block_source<Alloc, shape::alignment>;
 
     static constexpr unsigned segments = 40;
+    static constexpr std::size_t segment_line = 64;  // where the groups of a segment begin
+    static constexpr unsigned splits_ahead = 4;      // before a segment is needed, it is taken
     // Erasures from groups with overflow after which one cluster is tidied.
     static constexpr unsigned tidy_credit = 192;
 
@@ -618,6 +624,7 @@ private:
     void resize_small(unsigned group_count);
     void become_large();
     void become_small() noexcept;
+    static constexpr std::size_t segment_bytes(unsigned index) noexcept;
     void prepare_segment(unsigned index);
     void release_segment(unsigned index) noexcept;
     void add_cluster(std::uint64_t cluster);
@@ -644,6 +651,8 @@ private:
     [[gnu::noinline]] void tidy_after_erase(position_type at) noexcept;
     void set_limits() noexcept;
     static std::uint64_t limit_of(const growth_state& s) noexcept;
+    static map_memory parts_of(std::size_t entries, unsigned small_groups, std::uint64_t clusters,
+                               std::size_t segments_taken, std::uint64_t blocks_held) noexcept;
     void announce_growth(time_point began, bytes before, std::uint64_t moved,
                          std::uint64_t pages) noexcept;
 

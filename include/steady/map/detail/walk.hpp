@@ -271,28 +271,13 @@ void STEADY_TABLE_TYPE::release_all() noexcept {
 
 STEADY_TABLE
 map_memory STEADY_TABLE_TYPE::memory() const noexcept {
-    map_memory m;
-    if constexpr (Slot::is_node) m.nodes = bytes{size_ * sizeof(value_type)};
-    if (groups_ == empty_group_pointer()) return m;
-    if (large_ == nullptr) {
-        const unsigned count = last_group_ + 1u;
-        m.groups = bytes{count * group_bytes};
-        m.slots = bytes{count * group_slots * sizeof(Slot)};
-        m.control = bytes{shape::block_size(count)} - m.groups - m.slots;
-        return m;
-    }
-    const std::uint64_t clusters = large_->state.clusters();
+    const bool none = groups_ == empty_group_pointer();
+    if (large_ == nullptr) return parts_of(size_, none ? 0 : last_group_ + 1u, 0, 0, 0);
     std::size_t taken = 0;
     for (const segment_block& segment : large_->block) taken += segment.size;
-    m.groups = bytes{clusters * shape::group_area};
-    m.slots = bytes{clusters * shape::slots * sizeof(Slot)};
-    const bytes headers{clusters * sizeof(cluster_header)};
-    m.unused = bytes{taken} - m.groups - m.slots - headers;
     std::uint64_t blocks_held = large_->chained;
     for (std::byte* b = spare_; b != nullptr; b = header_of_chained(b).overflow) ++blocks_held;
-    m.overflow = bytes{blocks_held * shape::block_size(shape::block_groups)};
-    m.control = bytes{sizeof(large_state)} + headers;
-    return m;
+    return parts_of(size_, 0, large_->state.clusters(), taken, blocks_held);
 }
 
 STEADY_TABLE
