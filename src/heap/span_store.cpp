@@ -228,6 +228,7 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
         ++(core.is_default() ? n.large_allocated : core.large_allocated_);
         (core.is_default() ? n.large_bytes_allocated : core.large_bytes_allocated_) +=
             s->object_size();
+        n.pages.note_sparse(s->page_count);
     }
     return s;
 }
@@ -245,6 +246,7 @@ bool span_store::destroy_locked(node_pages& n, span* s) noexcept {
         heap_core& core = *s->owner;
         ++(core.is_default() ? n.large_freed : core.large_freed_);
         (core.is_default() ? n.large_bytes_freed : core.large_bytes_freed_) += s->object_size();
+        n.pages.note_sparse(-static_cast<std::ptrdiff_t>(s->page_count));
     }
     if (object_counts* counts = s->counts.load(std::memory_order_relaxed)) put_counts(n, counts);
     leave_owner(*s->owner, s);
@@ -272,6 +274,7 @@ bool span_store::extend(span* s, std::uint32_t page_count, bool& zeroed) noexcep
     heap_core& core = *s->owner;
     (core.is_default() ? n.large_bytes_allocated : core.large_bytes_allocated_) += std::size_t{more}
                                                                                    << page_shift;
+    n.pages.note_sparse(more);
     s->page_count = page_count;
     return true;
 }
@@ -288,6 +291,7 @@ void span_store::shrink(span* s, std::uint32_t page_count) noexcept {
         heap_core& core = *s->owner;
         (core.is_default() ? n.large_bytes_freed : core.large_bytes_freed_) +=
             std::size_t{s->page_count - page_count} << page_shift;
+        n.pages.note_sparse(std::ptrdiff_t{page_count} - s->page_count);
         s->page_count = page_count;
         idle = worth_scavenging(to_bytes(n.pages.free_resident()).count(),
                                 to_bytes(n.pages.in_use()).count());

@@ -244,4 +244,20 @@ TEST(PageGrowth, HugePagesAreAskedForOnceTheHeapIsBigAndDense) {
     s.expect_consistent();
 }
 
+// A compiler has tens of MiB in large blocks of which it touches an eighth: huge pages
+// would make all of them resident.
+TEST(PageGrowth, PagesThatMayNeverBeTouchedAreNoReasonForHugePages) {
+    if (!os::huge_pages_available()) GTEST_SKIP() << "this system has no transparent huge pages";
+    slice s(pages{64 * 512});
+    s.heap.advise(page_heap::huge_page_policy::adaptive, 2048_pages);
+    ASSERT_TRUE(s.heap.allocate(2148_pages));
+    s.heap.note_sparse(1000);
+    ASSERT_TRUE(s.heap.allocate(500_pages));
+    EXPECT_TRUE(kernel_says(s.address(2560), "nh"));
+    s.heap.note_sparse(-1000);
+    ASSERT_TRUE(s.heap.allocate(500_pages));
+    EXPECT_TRUE(kernel_says(s.address(3072), "hg"));
+    s.expect_consistent();
+}
+
 }  // namespace

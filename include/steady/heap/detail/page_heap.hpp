@@ -131,9 +131,15 @@ public:
     using huge_page_policy = debug_options::huge_page_policy;
 
     /// Decides about huge pages for what grows from now on, in place of
-    /// STEADY_DEBUG=hugepages. `adaptive` asks for them once `threshold` is in use and
+    /// STEADY_DEBUG=hugepages. `adaptive` asks for them once `threshold` is in dense use and
     /// more than half of what has grown is.
     void advise(huge_page_policy policy, pages threshold = huge_threshold) noexcept;
+
+    /// Says that `more` of the pages in use (or fewer, when negative) may never be
+    /// touched: one large object each. They give no reason to ask for huge pages.
+    void note_sparse(std::ptrdiff_t more) noexcept {
+        sparse_ += static_cast<std::size_t>(more);  // may wrap, as it should
+    }
 
     [[nodiscard]] pages grown() const noexcept { return pages{grown_}; }
     [[nodiscard]] pages in_use() const noexcept { return pages{in_use_}; }
@@ -154,7 +160,7 @@ public:
 private:
     static constexpr unsigned hinted_runs = 16;
     static constexpr unsigned aligned_tries = 16;
-    static constexpr pages huge_threshold{std::size_t{64_MiB / page_size}};
+    static constexpr pages huge_threshold{std::size_t{256_MiB / page_size}};
     static constexpr unsigned least_break = unit_pages / 2;  // 1 MiB
 
     // page_search.cpp
@@ -223,6 +229,7 @@ private:
     bool advised_ = false;
     huge_page_policy policy_ = huge_page_policy::adaptive;
     pages threshold_ = huge_threshold;
+    std::size_t sparse_ = 0;
 };
 
 }  // namespace steady::detail

@@ -10,7 +10,7 @@
 //
 // Goal: while the heap is busy keep a tenth over the most that was in use in the
 // last second, as Go retains 10 % over the goal of its last cycle; once it has
-// been quiet for a second keep a 32nd over what is in use.
+// been quiet for a second keep a 128th of what is in use, at least 1 MiB.
 //
 // Pace: time spent releasing is at most 1 % of a CPU while the heap is busy and
 // 10 % while it is quiet (nobody to disturb, and memory to be given back soon).
