@@ -14,13 +14,19 @@ endif()
 
 file(GLOB profile_sources CONFIGURE_DEPENDS profile/*.cpp)
 list(FILTER profile_sources EXCLUDE REGEX "/preload\\.cpp$")
+# The debug server and the reports; pages.cmake says what to embed.
+include(profile/server/pages.cmake)
+file(GLOB server_sources CONFIGURE_DEPENDS profile/server/*.cpp)
+list(APPEND profile_sources ${server_sources})
 
 # initial-exec: listeners run inside malloc, where __tls_get_addr must not be called: it
 # may allocate. -fasynchronous-unwind-tables: a signal may come at any instruction.
 set(profile_flags -ftls-model=initial-exec -fasynchronous-unwind-tables -fvisibility=hidden
                   -fvisibility-inlines-hidden)
 
-add_library(steady_profile STATIC ${profile_sources})
+add_library(steady_profile STATIC ${profile_sources} $<TARGET_OBJECTS:steady_debug_pages>)
+# Programs that link the library obey STEADY_DEBUG, also those that never name the server.
+target_link_options(steady_profile INTERFACE LINKER:-u,steady_profile_from_environment)
 target_include_directories(steady_profile SYSTEM PRIVATE ${PROTOZERO_INCLUDE_DIR} ${LIBDW_INCLUDE_DIR})
 target_link_libraries(steady_profile PUBLIC steady_runtime PRIVATE ZLIB::ZLIB ${CMAKE_DL_LIBS})
 target_compile_options(steady_profile PRIVATE ${profile_flags})
@@ -41,6 +47,7 @@ set(preload_definitions STEADY_PROFILE_LIBRARY=1
 add_library(steady_profile_below OBJECT ${below_profile_sources})
 target_compile_options(steady_profile_below PRIVATE ${runtime_flags} -O2 -ftls-model=initial-exec)
 add_library(steady_profile_objects OBJECT ${profile_sources} profile/preload.cpp)
+add_dependencies(steady_profile_objects steady_debug_pages)
 target_include_directories(steady_profile_objects SYSTEM PRIVATE ${PROTOZERO_INCLUDE_DIR}
                            ${LIBDW_INCLUDE_DIR} ${ZLIB_INCLUDE_DIRS})
 target_compile_options(steady_profile_objects PRIVATE ${profile_flags} -O2)
@@ -52,6 +59,7 @@ foreach(objects steady_profile_below steady_profile_objects)
 endforeach()
 
 add_library(steady_profile_preload SHARED $<TARGET_OBJECTS:steady_profile_below>
+                                          $<TARGET_OBJECTS:steady_debug_pages>
                                           $<TARGET_OBJECTS:steady_profile_objects>)
 set_target_properties(steady_profile_preload PROPERTIES OUTPUT_NAME steady_profile LINKER_LANGUAGE CXX
   LINK_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/profile/exports.map)

@@ -74,6 +74,8 @@ std::string write_directly(const std::string& path, const std::string& bytes) {
     return code == 0 ? std::string{} : failure(path, code);
 }
 
+}  // namespace
+
 std::string write_bytes(const std::string& path, const std::string& bytes) {
     struct stat status {};
     if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
@@ -97,7 +99,7 @@ std::string write_bytes(const std::string& path, const std::string& bytes) {
     return failure(path, code);
 }
 
-std::string expanded(const std::string& pattern, std::uint64_t number) {
+std::string expand_path(const std::string& pattern, std::uint64_t number) {
     std::string out;
     for (std::size_t i = 0; i < pattern.size(); ++i) {
         const char next = pattern[i] == '%' && i + 1 < pattern.size() ? pattern[i + 1] : '\0';
@@ -110,6 +112,8 @@ std::string expanded(const std::string& pattern, std::uint64_t number) {
     }
     return out;
 }
+
+namespace {
 
 // ---- The writer.
 
@@ -146,7 +150,7 @@ void dump(kind what, const std::string& pattern) noexcept {
     writer_state& s = state();
     std::string error;
     try {
-        error = write_file(what, expanded(pattern, s.number.fetch_add(1, relaxed) + 1));
+        error = write_file(what, expand_path(pattern, s.number.fetch_add(1, relaxed) + 1));
     } catch (const std::exception&) {
         s.failed.fetch_add(1, relaxed);
         warn(message("profile").text("no profile was written: there is no memory for it."));

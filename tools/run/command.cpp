@@ -30,6 +30,7 @@ constexpr int exit_not_found = 127;
 struct run_options {
     std::string statistics;  // empty, text or json
     std::string statistics_file;
+    std::string report;  // empty: none; "-": text; else a file for the page as well
     run::profile_wish profile;
 };
 
@@ -155,12 +156,28 @@ void add_run_command(CLI::App& app, int& exit_code) {
                      "[512KiB]")
         ->type_name("N")
         ->check(rate_validator());
+    command
+        ->add_option("--http", options->profile.http,
+                     "Serve a debug page, profiles and metrics at ADDRESS:PORT; port 0: any free "
+                     "one, which is told on stderr")
+        ->type_name("ADDRESS:PORT");
+    command
+        ->add_flag("--http-any", options->profile.http_any,
+                   "Allow an address that other machines reach")
+        ->needs("--http");
+    command
+        ->add_flag("--report{-}", options->report,
+                   "Print the top allocators when the program ends; --report=FILE.html also "
+                   "writes a page with a flame graph")
+        ->type_name("FILE");
     // The program's words are not ours to parse. Without a separator they start at
     // the first word that is no option of ours and stay with this command. With
     // one, CLI11 hands what follows to the parent, which must then take it.
     command->prefix_command();
     command->preparse_callback([&app](std::size_t) { app.allow_extras(); });
     command->callback([&app, command, options, &exit_code] {
+        options->profile.report = !options->report.empty();
+        if (options->report != "-") options->profile.report_file = options->report;
         std::vector<std::string> words = command->remaining();
         if (!words.empty() && words.front().starts_with('-')) {
             throw usage_error(fmt::format("run: there is no option {}", words.front()));

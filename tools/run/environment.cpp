@@ -1,5 +1,7 @@
 #include "run/environment.hpp"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>
@@ -30,6 +32,15 @@ std::string path_value(const std::string& option, const std::string& file, std::
                                       path.size(), longest));
     }
     return path;
+}
+
+std::string text_value(const char* option, const std::string& text, std::size_t longest) {
+    if (text.find(',') != std::string::npos || text.size() > longest) {
+        throw usage_error(fmt::format(
+            "{}: '{}' has a comma or more than {} bytes, which STEADY_DEBUG cannot hold", option,
+            text, longest));
+    }
+    return text;
 }
 
 }  // namespace
@@ -105,6 +116,17 @@ std::string debug_list(const statistics_wish& wish, const profile_wish& profile,
     if (!profile.allocs_file.empty())
         add("allocs_file=" +
             path_value("--allocs", profile.allocs_file, sizeof(debug_options::allocs_file) - 1));
+    if (!profile.http.empty()) {
+        add("http=" + text_value("--http", profile.http, sizeof(debug_options::http) - 1));
+        if (profile.http_any) add("http_any=1");
+        // The program takes the place of this process, so this will be its id; children
+        // that inherit the variable have others.
+        add(fmt::format("http_process={}", getpid()));
+    }
+    if (profile.report) add("report=1");
+    if (!profile.report_file.empty())
+        add("report_file=" +
+            path_value("--report", profile.report_file, sizeof(debug_options::report_file) - 1));
     if (!profile.rate.empty()) add("profilerate=" + profile.rate);
     return list;
 }

@@ -35,7 +35,15 @@ struct profile_wish {
     std::string allocs_file;  // empty: none
     std::string rate;         // profilerate, as it was given; empty: the default
 
-    [[nodiscard]] bool wanted() const { return !heap_file.empty() || !allocs_file.empty(); }
+    std::string http;         // address of the debug server; empty: none
+    bool http_any = false;    // it may be one that other machines reach
+    bool report = false;      // the top allocators as text at the end
+    std::string report_file;  // and as a page; empty: none
+
+    [[nodiscard]] bool wanted() const {
+        return !heap_file.empty() || !allocs_file.empty() || !http.empty() || report ||
+               !report_file.empty();
+    }
 };
 
 /// LD_PRELOAD with `library` first and what was there before behind it.

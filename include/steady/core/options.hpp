@@ -69,6 +69,19 @@ struct debug_options {
     /// allocating threads only, in small pieces.
     bool background = true;
 
+    /// Address of the debug server (text): 127.0.0.1:6060; empty: none. Other addresses than
+    /// this machine's own ask for http_any=1.
+    char http[128] = {};
+    bool http_any = false;
+    /// Only the process with this id serves (number); 0: all that inherit the variable try.
+    /// `steady run` sets it, so that children do not compete for the port.
+    std::uint64_t http_process = 0;
+
+    /// The top allocators as text on stderr when the process exits.
+    bool report = false;
+    /// The same as a page with a flame graph (text: a path; %p is the process id).
+    char report_file[256] = {};
+
     /// Act as if the machine had this many NUMA nodes; 0: ask the machine.
     std::uint32_t pretend_nodes = 0;
 

@@ -24,6 +24,13 @@ namespace steady::profile {
 /// Throws     std::bad_alloc.
 [[nodiscard]] std::string write_file(kind what, const std::string& path, const options& how = {});
 
+/// Writes `bytes` to `path` in the same way.
+///
+/// Returns    an empty text, or what failed and what to do.
+[[nodiscard]] std::string write_bytes(const std::string& path, const std::string& bytes);
+/// A path with the process id in place of %p and `number` in place of %n.
+[[nodiscard]] std::string expand_path(const std::string& pattern, std::uint64_t number);
+
 struct dump_settings {
     std::string profile_file;  // heap; empty: none
     std::string allocs_file;   // at the end only
