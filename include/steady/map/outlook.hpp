@@ -40,11 +40,13 @@ struct map_outlook {
     std::size_t cluster_slots = 0;
     block chained{};  // the block that a full cluster gets, and its slots
     std::size_t chained_slots = 0;
+    memory_parts of_chained;  // what one of them adds to `memory`
 
     /// One doubling of a small map on the way, the largest: bytes held at that moment.
     std::uint64_t doubling_at = 0;  // the insert, counted from 1; 0: there is none
     std::uint64_t doubling_bytes = 0;
     std::uint64_t moved_by_doubling = 0;  // all of them together
+    double moved_by_splits = 0;           // expected
 
     constexpr void add(block b) noexcept {
         if (b.count != 0) blocks[block_count++] = b;

@@ -44,6 +44,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "steady/core/memory_parts.hpp"
 #include "steady/slice/detail/elements.hpp"
 #include "steady/slice/detail/same_place.hpp"
 #include "steady/slice/errors.hpp"
@@ -166,6 +167,22 @@ public:
     /// Bytes that this view keeps alive: its whole array, in the heap's size; 0 for nil,
     /// empty without an array, and foreign memory. Cost: a few loads.
     [[nodiscard]] std::size_t retained() const noexcept { return detail::retained_bytes(data_); }
+
+    /// Those bytes by part: the view's room is the array, what lies before it in its array
+    /// is spare, what lies behind it and no element fits into is rounding.
+    /// Cost     O(1).
+    [[nodiscard]] memory_parts memory() const noexcept {
+        memory_parts m;
+        const object_info object = retained() == 0 ? object_info{} : find_object(data_);
+        if (!object) return m;
+        m.array = bytes{static_cast<std::size_t>(cap_) * sizeof(T)};
+        m.spare = bytes{static_cast<std::size_t>(reinterpret_cast<const char*>(data_) -
+                                                 static_cast<const char*>(object.base))};
+        m.rounding = bytes{object.size} - m.array - m.spare;
+        m.payload = bytes{static_cast<std::size_t>(len_) * sizeof(T)};
+        m.vacant = m.array - m.payload + m.spare;
+        return m;
+    }
 
     // ---- slicing: shares the array, copies nothing
 

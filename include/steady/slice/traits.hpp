@@ -10,22 +10,10 @@
 #include <memory>
 #include <type_traits>
 
+#include "steady/core/relocatable.hpp"
 #include "steady/heap/allocator.hpp"  // holds_no_pointers
 
 namespace steady {
-
-/// Whether moving a T and destroying the old one is the same as copying its bytes. True
-/// for what is trivially copyable; a type that owns memory and holds no pointer into
-/// itself may say so:
-///
-///   template <> inline constexpr bool steady::is_trivially_relocatable<my::handle> = true;
-template <class T>
-inline constexpr bool is_trivially_relocatable = std::is_trivially_copyable_v<T>;
-template <class T, class Delete>
-    requires std::is_empty_v<Delete>
-inline constexpr bool is_trivially_relocatable<std::unique_ptr<T, Delete>> = true;
-template <class T>
-inline constexpr bool is_trivially_relocatable<std::shared_ptr<T>> = true;
 
 namespace detail {
 

@@ -11,7 +11,8 @@
 // before half as many inserts as buckets, never after as many.
 #pragma once
 
-#include "steady/audit/plan.hpp"
+#include "steady/audit/detail/range_of_parts.hpp"
+#include "steady/audit/memory_plan.hpp"
 #include "steady/go/geometry.hpp"
 #include "steady/go/map.hpp"
 
@@ -28,44 +29,6 @@ namespace steady::audit::detail {
     const double buckets = static_cast<double>(std::uint64_t{1} << B);
     return of_place(static_cast<double>(entries) / buckets, overflow_of) * (buckets * share);
 }
-
-/// The smallest and the largest of everything that was seen.
-struct range_of_parts {
-    memory_parts low, high;
-    std::uint64_t total_low = 0, total_high = 0, objects_low = 0, objects_high = 0;
-    bool any = false;
-
-    constexpr void see(const memory_parts& p, std::uint64_t objects) noexcept {
-        const std::uint64_t total = p.total().count();
-        if (!any) {
-            any = true;
-            low = high = p;
-            total_low = total_high = total;
-            objects_low = objects_high = objects;
-            return;
-        }
-        constexpr bytes memory_parts::*fields[] = {
-            &memory_parts::header, &memory_parts::extra,    &memory_parts::array,
-            &memory_parts::spare,  &memory_parts::overflow, &memory_parts::old,
-            &memory_parts::nodes,  &memory_parts::rounding, &memory_parts::payload,
-            &memory_parts::vacant, &memory_parts::padding,  &memory_parts::metadata,
-            &memory_parts::links};
-        for (const auto field : fields) {
-            if (p.*field < low.*field) low.*field = p.*field;
-            if (p.*field > high.*field) high.*field = p.*field;
-        }
-        if (total < total_low) total_low = total;
-        if (total > total_high) total_high = total;
-        if (objects < objects_low) objects_low = objects;
-        if (objects > objects_high) objects_high = objects;
-    }
-    constexpr void give(memory_plan& p, std::uint64_t objects) const noexcept {
-        p.low = low;
-        p.high = high;
-        p.total = {total_low, total_high, static_cast<double>(p.expected.total().count())};
-        p.objects = {objects_low, objects_high, static_cast<double>(objects)};
-    }
-};
 
 /// One way the map may stand: overflow buckets of the array and of the one being left.
 struct go_case {

@@ -120,6 +120,12 @@ map_outlook STEADY_TABLE_TYPE::outlook(std::uint64_t entries, std::uint64_t rese
         o.add({segment_bytes(i), shape::alignment, 1});
     }
     o.memory = parts_of(entries, 0, clusters, taken, 0);
+    const map_memory one_more = parts_of(entries, 0, clusters, taken, 1);
+    o.of_chained.overflow = one_more.overflow - o.memory.overflow;
+    o.of_chained.vacant = one_more.vacant - o.memory.vacant;
+    o.of_chained.padding = one_more.padding - o.memory.padding;
+    o.of_chained.metadata = one_more.metadata - o.memory.metadata;
+    o.of_chained.links = one_more.links - o.memory.links;
     add_nodes();
     o.clusters = clusters;
     o.slots = clusters * shape::slots;
@@ -138,6 +144,23 @@ map_outlook STEADY_TABLE_TYPE::outlook(std::uint64_t entries, std::uint64_t rese
     };
     add_loads(state.split, state.stage + 1u);
     add_loads(state.families() - state.split, state.stage);
+
+    // Pass by pass: the share of a family's entries that leaves, of those that are there.
+    for (growth_state s = growth_state::with_clusters(made); s.clusters() < clusters;) {
+        unsigned movers = 0;
+        for (unsigned x = 0; x < position_indices; ++x) {
+            movers += position_rows[s.stage][x] != position_rows[s.stage + 1u][x];
+        }
+        growth_state end = s;
+        end.split = s.families() - 1;  // before its last split
+        if (end.clusters() >= clusters) end = growth_state::with_clusters(clusters - 1);
+        const double splits = static_cast<double>(end.split - s.split + 1);
+        const double there = static_cast<double>(limit_of(s) + limit_of(end)) / 2;
+        o.moved_by_splits +=
+            splits * there / static_cast<double>(s.families()) * movers / position_indices;
+        s = end;
+        s.advance();
+    }
     return o;
 }
 

@@ -24,23 +24,11 @@
 #include <type_traits>
 #include <utility>
 
+#include "steady/core/relocatable.hpp"
 #include "steady/map/hash_policy.hpp"
 #include "steady/map/options.hpp"
 
 namespace steady {
-
-/// True when moving a T to another address and forgetting the source is a copy of its
-/// bytes. Specialise it for your own types: growing becomes memcpy.
-template <class T>
-inline constexpr bool is_trivially_relocatable = std::is_trivially_copyable_v<T>;
-template <class T>
-inline constexpr bool is_trivially_relocatable<std::unique_ptr<T>> = true;
-template <class T>
-inline constexpr bool is_trivially_relocatable<std::shared_ptr<T>> = true;
-template <class A, class B>
-inline constexpr bool is_trivially_relocatable<std::pair<A, B>> =
-    is_trivially_relocatable<std::remove_const_t<A>>&&
-        is_trivially_relocatable<std::remove_const_t<B>>;
 
 namespace detail {
 
