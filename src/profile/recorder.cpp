@@ -23,6 +23,7 @@
 namespace steady::profile::detail {
 
 constinit recorder the_recorder;
+constinit thread_local bool thread_is_unrecorded = false;
 
 namespace {
 
@@ -110,7 +111,9 @@ void on_sample(void* context, const sample_event& e) noexcept {
     auto& r = *static_cast<recorder*>(context);
     const auto address = reinterpret_cast<std::uintptr_t>(e.address);
     switch (e.kind) {
-        case sample_event::what::allocated: on_allocated(r, e); return;
+        case sample_event::what::allocated:
+            if (!thread_is_unrecorded) on_allocated(r, e);
+            return;
         case sample_event::what::freed: {
             const os::lock_guard only_one(r.records.guard);
             static_cast<void>(r.records.take_live(address));

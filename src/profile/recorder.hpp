@@ -41,6 +41,22 @@ struct recorder {
 /// The one of the process. Constant-initialised and never destroyed: threads outlive main.
 extern recorder the_recorder;
 
+/// Set in the threads of the debug server, which would else appear in the profiles they
+/// make: what they allocate is in the heap's statistics and in no profile.
+extern constinit thread_local bool thread_is_unrecorded;
+
+/// The same for a stretch of a thread of the program: what starts the server is no work of it.
+class unrecorded_scope {
+public:
+    unrecorded_scope() noexcept : before_(thread_is_unrecorded) { thread_is_unrecorded = true; }
+    ~unrecorded_scope() { thread_is_unrecorded = before_; }
+    unrecorded_scope(const unrecorded_scope&) = delete;
+    unrecorded_scope& operator=(const unrecorded_scope&) = delete;
+
+private:
+    bool before_;
+};
+
 /// The heap of this process, or nullptr.
 [[nodiscard]] const heap_interface* heap() noexcept;
 

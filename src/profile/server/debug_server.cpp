@@ -15,6 +15,7 @@
 #include "../recorder.hpp"
 #include "steady/core/fatal.hpp"
 #include "steady/core/options.hpp"
+#include "steady/profile/detail/in_pages.hpp"
 #include "steady/profile/detail/web_pages.hpp"
 #include "steady/profile/detail/web_server.hpp"
 #include "steady/profile/profile.hpp"
@@ -36,7 +37,9 @@ web::server_options options_of(const debug_server_options& o) noexcept {
 /// The pages go when the last thread that may speak has gone, so the server owns them.
 web::site owned_site(web::pages& pages) noexcept {
     web::site site = web::make_site(pages);
-    site.release = [](void* context) noexcept { delete static_cast<web::pages*>(context); };
+    site.release = [](void* context) noexcept {
+        web::drop_in_pages(static_cast<web::pages*>(context));
+    };
     return site;
 }
 
@@ -49,11 +52,12 @@ bool debug_server::start(const debug_server_options& options) noexcept {
         return false;
     }
     stop();
+    const profile::detail::unrecorded_scope ours;
     problem_[0] = '\0';
     std::unique_ptr<handle> made(new (std::nothrow) handle{});
-    auto* const pages = new (std::nothrow) web::pages;
+    auto* const pages = web::make_in_pages<web::pages>();
     if (made == nullptr || pages == nullptr) {
-        delete pages;
+        web::drop_in_pages(pages);
         std::snprintf(problem_, sizeof problem_, "steady: profile: no memory for a debug server.");
         return false;
     }
@@ -98,7 +102,8 @@ void start_debug_server_from_environment() noexcept {
     if (wanted.http_process != 0 && wanted.http_process != static_cast<std::uint64_t>(getpid()))
         return;
     if (done.exchange(true, std::memory_order_relaxed)) return;
-    auto* const pages = new (std::nothrow) web::pages;
+    const profile::detail::unrecorded_scope ours;
+    auto* const pages = web::make_in_pages<web::pages>();
     if (pages == nullptr) return;
     profile::start();
     debug_server_options options;
@@ -109,7 +114,7 @@ void start_debug_server_from_environment() noexcept {
     // Never stopped: its threads end with the process.
     if (web::start_server(options_of(options), owned_site(*pages), false, problem,
                           sizeof problem) == nullptr) {
-        warn(message("profile").text("no debug server: the system gives no thread for it."));
+        std::fprintf(stderr, "%s\n", problem);
     }
 }
 

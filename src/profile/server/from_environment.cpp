@@ -130,6 +130,7 @@ void write_report(const debug_options& wanted) {
 void process_ends() noexcept {
     const heap_interface* const heap = profile::detail::heap();
     if (heap == nullptr) return;
+    profile::detail::thread_is_unrecorded = true;  // nothing of the program comes after this
     try {
         write_report(heap->options());
     } catch (const std::exception&) {

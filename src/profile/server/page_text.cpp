@@ -13,7 +13,7 @@
 namespace steady::web {
 namespace {
 
-constexpr std::size_t smallest = std::size_t{16} << 10;
+constexpr std::size_t smallest = std::size_t{64} << 10;  // a page, where pages are largest
 
 /// Length of the well-formed UTF-8 sequence at the start of `s`; 0 when there is none.
 std::size_t utf8_length(std::string_view s) noexcept {

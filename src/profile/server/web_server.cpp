@@ -25,7 +25,9 @@
 #include <new>
 #include <utility>
 
+#include "../recorder.hpp"
 #include "steady/core/fatal.hpp"
+#include "steady/profile/detail/in_pages.hpp"
 #include "steady/profile/detail/listen_address.hpp"
 
 namespace steady::web {
@@ -180,7 +182,7 @@ void drop_reference(server_state* server) noexcept {
     // acq_rel: the last one sees what all others did.
     if (server->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     if (server->what.release != nullptr) server->what.release(server->what.context);
-    delete server;
+    drop_in_pages(server);
 }
 
 // ---- Descriptors (DS2, WS3).
@@ -351,6 +353,7 @@ job* next_job(server_state& server) noexcept {
 void* run_worker(void* argument) noexcept {
     server_state& server = *static_cast<server_state*>(argument);
     pthread_setname_np(pthread_self(), "steady-web-job");
+    profile::detail::thread_is_unrecorded = true;
     {
         std::unique_lock guard(server.lock);
         while (!server.stopping) {
@@ -789,8 +792,9 @@ void set_phase(server_state& server, server_phase next) noexcept {
 void* run_loop(void* argument) noexcept {
     server_state& server = *static_cast<server_state*>(argument);
     pthread_setname_np(pthread_self(), "steady-web");
+    profile::detail::thread_is_unrecorded = true;
     server.private_table = server.options.own_descriptors && take_private_table();
-    if (!check_address(server) || !open_port(server)) {
+    if (!open_port(server)) {
         if (server.options.announce) warn(server.problem);
         let_go(server, server.wake);
         set_phase(server, server_phase::failed);
@@ -835,7 +839,7 @@ void refuse(answer& out, int status, std::string_view sentence) noexcept {
 
 server_state* start_server(const server_options& options, const site& what, bool wait,
                            char* problem, std::size_t problem_capacity) noexcept {
-    auto* const server = new (std::nothrow) server_state;
+    auto* const server = make_in_pages<server_state>();
     if (server == nullptr) {
         std::snprintf(problem, problem_capacity, "steady: profile: no memory for a debug server.");
         if (what.release != nullptr) what.release(what.context);
@@ -843,6 +847,11 @@ server_state* start_server(const server_options& options, const site& what, bool
     }
     server->options = options;
     server->what = what;
+    if (!check_address(*server)) {
+        std::snprintf(problem, problem_capacity, "%s", server->problem.c_str());
+        drop_reference(server);
+        return nullptr;
+    }
     add_to_all(*server);
     if (!start_thread(run_loop, *server, stack_of_loop)) {
         std::snprintf(problem, problem_capacity,

@@ -37,7 +37,12 @@
         node = child;
       }
     }
-    const list = (node) => { node.children = Array.from(node.children.values(), list).sort((a, b) => b.value - a.value); return node; };
+    // What is narrower than a pixel or so would only make the page long.
+    const least = root.value / 1500;
+    const list = (node) => {
+      node.children = Array.from(node.children.values()).filter((c) => c.value >= least).map(list).sort((a, b) => b.value - a.value);
+      return node;
+    };
     return list(root);
   }
 

@@ -165,7 +165,8 @@
       const name = add(r.f, "name mono");
       if (r.at) { const small = document.createElement("small"); small.textContent = r.at; name.append(small); }
       add(format(r.flat[v]));
-      add(percent(r.flat[v], total) + " %", "share").style.setProperty("--w", percent(r.flat[v], total) + "%");
+      const share = percent(r.flat[v], total);
+      add(share + " %", "share").style.setProperty("--w", share >= 2 ? share + "%" : "0%");
       add(format(r.cum[v]), "wide");
       add(percent(r.cum[v], total) + " %", "wide");
       body.append(tr);
