@@ -143,12 +143,22 @@ class concurrent_map {
     using slot = typename table::slot_type;
     using group = typename table::group_type;
 
-    template <class Q>
-    static constexpr bool key_like = std::same_as<std::remove_cvref_t<Q>, K> || requires {
+    static constexpr bool transparent = requires {
         typename Hash::is_transparent;
         typename Equal::is_transparent;
-    }
-    || (detail::character_text<K> && std::convertible_to<const Q&, std::string_view>);
+    };
+    template <class Q>
+    static constexpr bool key_like = [] {
+        if constexpr (std::same_as<std::remove_cvref_t<Q>, K>) {
+            return true;
+        } else if constexpr (std::is_arithmetic_v<K>) {
+            return std::convertible_to<Q, K>;
+        } else if constexpr (detail::character_text<K>) {
+            return std::convertible_to<const Q&, std::string_view>;
+        } else {
+            return transparent;
+        }
+    }();
 
 public:
     using key_type = K;
@@ -361,6 +371,18 @@ public:
                 [&]() -> V { return std::move(value); });
             return before;
         }
+    /// Stores `value` if the key is there and pred(const V&).
+    template <class Q, class P>
+        requires key_like<Q>
+    bool assign_if(const Q& key, P&& pred, V value) {
+        bool done = false;
+        write_existing(key, [&](auto& cell) {
+            cell.look([&](const V& there) { done = pred(there); });
+            if (done) cell.assign(std::move(value));
+            return verdict::keep;
+        });
+        return done;
+    }
     /// Returns    true when there was such a key.
     /// Throws     what hash and comparison throw.
     template <class Q>

@@ -31,6 +31,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -52,7 +53,7 @@ struct alignas(64) hazard_record {
     std::atomic<const void*> slot[slots]{};
     std::atomic<bool> taken{true};
     std::atomic<int> owner{0};      // process: a forked child has records of threads it has not
-    unsigned used = 0;              // the owner's
+    unsigned used = 0;              // the owner's: one bit for each slot in use
     hazard_record* next = nullptr;  // never changes once linked
     std::atomic<const void*>* wide = nullptr;  // a thousand more, for walks
     static constexpr unsigned wide_slots = 1024;
@@ -139,25 +140,27 @@ class hazard_guard {
 public:
     /// Throws     std::bad_alloc at the first use by a thread.
     hazard_guard() : record_(&concurrent_detail::this_threads_hazards()) {
-        if (record_->used == concurrent_detail::hazard_record::slots) [[unlikely]] {
+        constexpr unsigned all = (1u << concurrent_detail::hazard_record::slots) - 1;
+        if (record_->used == all) [[unlikely]] {
             // Deep inside callbacks of callbacks: a record of its own.
             record_ = concurrent_detail::new_hazard_record();
             borrowed_ = true;
         }
-        slot_ = &record_->slot[record_->used++];
+        const int free = std::countr_one(record_->used);
+        record_->used |= 1u << free;
+        slot_ = &record_->slot[free];
     }
     hazard_guard(const hazard_guard&) = delete;
     hazard_guard& operator=(const hazard_guard&) = delete;
     ~hazard_guard() {
         // release: what was read through the guard happens before the writer frees it.
         slot_->store(nullptr, std::memory_order_release);
-        --record_->used;
+        record_->used &= ~(1u << (slot_ - record_->slot));
         if (borrowed_) [[unlikely]]
             record_->taken.store(false, std::memory_order_release);
     }
 
-    /// Protects p if `reachable()` still says so afterwards. Guards end in the reverse order
-    /// of their beginnings.
+    /// Protects p if `reachable()` still says so afterwards.
     ///
     /// Returns    false: p may be gone; ask the container again.
     template <class Reachable>
