@@ -150,6 +150,7 @@ constexpr const char* a_path = "a path of at most 255 bytes";
 
 constexpr option table[] = {
     {"profilerate", a_size, into_size<&debug_options::profilerate>},
+    {"profile_tune", a_switch, into_switch<&debug_options::profile_tune>},
     {"profile_file", a_path, into_text<&debug_options::profile_file>},
     {"allocs_file", a_path, into_text<&debug_options::allocs_file>},
     {"profile_signal", "usr1, usr2, on or off",

@@ -120,14 +120,19 @@ namespace {
 constexpr std::size_t reserve_bytes = std::size_t{4} << 20;
 
 struct writer_state {
+    os::mutex guard;  // of `settings`
     dump_settings settings;
-    std::atomic<std::uint32_t> asked{0};  // requests made; a futex word
-    std::atomic<std::uint32_t> done{0};   // requests served
+    std::atomic<std::uint32_t> bell{0};   // a futex word: there is something to look at
+    std::atomic<std::uint32_t> asked{0};  // requests made
+    std::atomic<bool> has_limit{false};
+    std::atomic<bool> wants_failures{false};
+    std::atomic<std::uint32_t> done{0};  // requests served
     std::atomic<std::uint64_t> number{0};
     std::atomic<std::uint64_t> written{0};
     std::atomic<std::uint64_t> failed{0};
     std::atomic<bool> thread_runs{false};
-    std::atomic<bool> limit_passed{false};
+    std::atomic<bool> short_of_memory{false};
+    bool limit_passed = false;  // of the writer
     std::atomic<std::uint64_t> last_failure{0};
     std::atomic<void*> reserve{nullptr};
     bool fork_handler = false;
@@ -135,7 +140,7 @@ struct writer_state {
 };
 // Never destroyed: the last profile is written when statics are gone.
 writer_state& state() {
-    alignas(writer_state) static char place[sizeof(writer_state)];
+    alignas(writer_state) static std::byte place[sizeof(writer_state)];
     static writer_state* const made = new (place) writer_state;
     return *made;
 }
@@ -144,6 +149,16 @@ constinit thread_local bool is_writer = false;
 
 void tell(const std::string& text) noexcept {
     warn(message("profile").text(text.c_str()));
+}
+
+dump_settings settings_now(writer_state& s) {
+    const os::lock_guard only_one(s.guard);
+    return s.settings;
+}
+
+void ring(writer_state& s) noexcept {
+    s.bell.fetch_add(1, std::memory_order_release);  // pairs with the acquire of the writer
+    os::futex_wake(s.bell, 1);
 }
 
 void dump(kind what, const std::string& pattern) noexcept {
@@ -161,7 +176,7 @@ void dump(kind what, const std::string& pattern) noexcept {
 }
 
 void take_reserve(writer_state& s) noexcept {
-    if (!s.settings.on_failure || s.reserve.load(relaxed) != nullptr) return;
+    if (!s.wants_failures.load(relaxed) || s.reserve.load(relaxed) != nullptr) return;
     void* p = mmap(nullptr, reserve_bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p != MAP_FAILED) s.reserve.store(p, relaxed);
@@ -170,50 +185,45 @@ void take_reserve(writer_state& s) noexcept {
 void serve(writer_state& s) noexcept {
     const heap_interface* h = heap();
     const std::size_t limit = h != nullptr ? h->hard_limit() : 0;
-    const bool short_of_memory = s.last_failure.load(relaxed) != 0;
+    const bool short_of_memory = s.short_of_memory.exchange(false);
     if (short_of_memory) {
         if (void* p = s.reserve.exchange(nullptr)) munmap(p, reserve_bytes);
         if (limit != 0) h->set_hard_limit(0);
     }
-    dump(kind::heap, s.settings.profile_file);
+    dump(kind::heap, settings_now(s).profile_file);
     if (short_of_memory) {
         if (limit != 0) h->set_hard_limit(limit);
         take_reserve(s);
     }
 }
 
-bool over_the_limit(const writer_state& s) noexcept {
+/// Once each time the limit is passed: below nine tenths it may be passed again.
+void look_at_the_limit(writer_state& s) noexcept {
     const heap_interface* h = heap();
-    return h != nullptr && s.settings.live_limit != 0 &&
-           h->read_statistics().heap_alloc >= s.settings.live_limit;
+    const dump_settings settings = settings_now(s);
+    if (h == nullptr || settings.live_limit == 0) return;
+    const std::uint64_t live = h->read_statistics().heap_alloc;
+    if (live < settings.live_limit / 10 * 9) s.limit_passed = false;
+    if (live < settings.live_limit || s.limit_passed) return;
+    s.limit_passed = true;
+    dump(kind::heap, settings.profile_file);
 }
 
 void* write_when_asked(void*) {
     is_writer = true;
     writer_state& s = state();
     for (;;) {
+        const std::uint32_t heard = s.bell.load(std::memory_order_acquire);
         const std::uint32_t asked = s.asked.load(std::memory_order_acquire);
         if (asked != s.done.load(relaxed)) {
             serve(s);
             s.done.store(asked, std::memory_order_release);
             os::futex_wake(s.done, ~0u >> 1);
-            continue;
         }
-        if (s.settings.live_limit != 0) {
-            // Once each time it is passed: below nine tenths it may be passed again.
-            const bool over = over_the_limit(s);
-            if (over && !s.limit_passed.exchange(true)) {
-                dump(kind::heap, s.settings.profile_file);
-                continue;
-            }
-            const heap_interface* h = heap();
-            if (!over && h != nullptr &&
-                h->read_statistics().heap_alloc < s.settings.live_limit / 10 * 9)
-                s.limit_passed.store(false, relaxed);
-        }
-        constexpr std::uint64_t look_at_the_limit = 50'000'000;
-        os::futex_wait(s.asked, asked,
-                       s.settings.live_limit != 0 ? look_at_the_limit : os::forever);
+        const bool has_limit = s.has_limit.load(relaxed);
+        if (has_limit) look_at_the_limit(s);
+        constexpr std::uint64_t between_looks = 50'000'000;
+        os::futex_wait(s.bell, heard, has_limit ? between_looks : os::forever);
     }
 }
 
@@ -236,8 +246,8 @@ void start_writer() noexcept {
 }
 
 void ask(writer_state& s) noexcept {
-    s.asked.fetch_add(1, std::memory_order_release);  // pairs with the acquire above
-    os::futex_wake(s.asked, 1);
+    s.asked.fetch_add(1, std::memory_order_release);  // pairs with the acquire of the writer
+    ring(s);
 }
 
 void on_signal(int) {
@@ -248,13 +258,14 @@ void on_signal(int) {
 
 void on_failure(void*, const failure_event&) noexcept {
     writer_state& s = *for_handlers.load(std::memory_order_acquire);
-    if (is_writer || !s.settings.on_failure || !s.thread_runs.load(relaxed)) return;
+    if (is_writer || !s.wants_failures.load(relaxed) || !s.thread_runs.load(relaxed)) return;
     // A program that lives at its limit fails often; one profile in a minute tells it all.
     constexpr std::uint64_t minute = 60'000'000'000;
     std::uint64_t last = s.last_failure.load(relaxed);
     const std::uint64_t now = os::now_ns();
     if ((last != 0 && now - last < minute) || !s.last_failure.compare_exchange_strong(last, now))
         return;
+    s.short_of_memory.store(true);
     const std::uint32_t before = s.done.load(relaxed);
     ask(s);
     // The caller may hold a lock the writer needs (the loader's): it waits, but not for ever.
@@ -265,12 +276,12 @@ void on_failure(void*, const failure_event&) noexcept {
 void after_fork_in_child() {
     writer_state& s = state();
     s.done.store(s.asked.load(relaxed), relaxed);
-    s.reserve.store(nullptr, relaxed);
+    s.guard.reset_after_fork();
     if (s.thread_runs.exchange(false)) start_writer();
 }
 
 void at_exit() {
-    const dump_settings& settings = state().settings;
+    const dump_settings settings = settings_now(state());
     if (!settings.at_exit) return;
     if (!settings.profile_file.empty()) dump(kind::heap, settings.profile_file);
     if (!settings.allocs_file.empty()) dump(kind::allocs, settings.allocs_file);
@@ -284,7 +295,13 @@ std::string write_file(kind what, const std::string& path, const options& how) {
 
 std::string watch(const dump_settings& settings) {
     writer_state& s = state();
-    s.settings = settings;
+    {
+        const os::lock_guard only_one(s.guard);
+        s.settings = settings;
+    }
+    s.has_limit.store(settings.live_limit != 0, relaxed);
+    s.wants_failures.store(settings.on_failure, relaxed);
+    s.last_failure.store(0, relaxed);
     for_handlers.store(&s, std::memory_order_release);
     if (!s.exit_handler && settings.at_exit) {
         s.exit_handler = true;
@@ -299,6 +316,7 @@ std::string watch(const dump_settings& settings) {
         pthread_atfork(nullptr, nullptr, &after_fork_in_child);
     }
     start_writer();
+    ring(s);
     const heap_interface* h = heap();
     if (settings.on_failure && h != nullptr) h->failures->install(&on_failure, nullptr);
     if (settings.signal == 0) return {};

@@ -9,7 +9,12 @@
 // that class are alive, so it is shared among them: each stack gets the part of its class's
 // waste that it has of the class's estimated live objects. The sum over all stacks is
 // heap_inuse - heap_alloc to the byte; what belongs to classes of which no live object was
-// sampled is a line of its own, without a stack.
+// sampled, to the heap's own records and to heap instances is a line without a stack.
+//
+// A sampled object lies on pages of its own, whose waste is its stack's alone.
+//
+// resident_space: the kernel is asked about the pages of each live sample (mincore). Of a
+// class's free objects the same share counts as resident as of its sampled ones.
 #pragma once
 
 #include <cstdint>

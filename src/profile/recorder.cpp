@@ -14,6 +14,7 @@
 #include "steady/slice/watch.hpp"
 #include "cpu.hpp"
 #include "symbols.hpp"
+#include "tuning.hpp"
 
 #if defined(STEADY_PROFILE_LIBRARY)
 // Of libsteady_malloc.so, if that is loaded.
@@ -97,6 +98,7 @@ void on_allocated(recorder& r, const sample_event& e) noexcept {
     const double weight = e.probability > 0 ? 1 / e.probability : 1;
     const std::uint64_t size = e.size.count();
     r.samples.fetch_add(1, relaxed);
+    consider_tuning();
     const os::lock_guard only_one(r.records.guard);
     site* s = site_here(domain::heap, size, nullptr, frames, stack);
     if (s == nullptr) return;
@@ -168,6 +170,7 @@ void on_fork(void* context, const fork_event& e) noexcept {
         forget_symbols_after_fork();
         os::metadata_reset_after_fork();  // used under the guard only
         forget_cpu_after_fork();
+        forget_tuning_after_fork();
     }
     r.records.guard.unlock();
 }
@@ -272,6 +275,7 @@ bool start() noexcept {
     r.live_at_start = h->read_statistics().heap_alloc;
     h->forks->install(&on_fork, &r);
     h->samples->install(&on_sample, &r);
+    set_tuning(h->options().profile_tune);
     h->set_period(h->options().profilerate);
     if (auto* growths = hook_of_the_program()) growths->install(&on_growth, &r);
     if (auto* views = view_hook_of_the_program()) views->install(&on_small_view, &r);

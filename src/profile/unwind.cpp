@@ -31,6 +31,7 @@ constinit thread_local readable_pages readable{0, 0};
 
 /// The kernel reads the signal set before it finds that `how` is wrong: EFAULT or EINVAL.
 bool page_is_readable(std::uintptr_t address) noexcept {
+    if (address < page) return false;  // the kernel does not look at a null set
     long result = 0;
 #if defined(__x86_64__)
     // Not syscall(): that would set errno of whoever we interrupted.
@@ -56,7 +57,7 @@ constexpr std::uintptr_t farthest = std::uintptr_t{8} << 20;  // 2048 pages: the
 
 bool extend(std::uintptr_t address) noexcept {
     readable_pages& r = readable;
-    if (address % 8 != 0 || address < page) return false;
+    if (address % 8 != 0 || address < page || address > ~std::uintptr_t{0} - 2 * page) return false;
     if (address >= r.high) {
         if (address - r.high >= farthest) return false;
         while (r.high <= address) {
@@ -86,7 +87,7 @@ void begin_at(std::uintptr_t sp) noexcept {
     if (sp - r.low < r.high - r.low) return;
     if (r.high != 0 && sp < r.low && r.low - sp < farthest && extend(sp)) return;
     r.low = sp & ~(page - 1);
-    r.high = r.low + page;
+    r.high = page_is_readable(r.low) ? r.low + page : r.low;
 }
 
 STEADY_READS_STACKS inline std::uintptr_t word_at(std::uintptr_t address) noexcept {

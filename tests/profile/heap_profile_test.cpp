@@ -82,6 +82,43 @@ TEST(HeapProfile, StacksNameTheFunctionsThatAllocated) {
     deallocate(p);
 }
 
+TEST(HeapProfile, TheSumOfFragSpaceIsInUseMinusLive) {
+    for (const std::uint64_t rate : {std::uint64_t{1}, std::uint64_t{4096}}) {
+        const sampling on(rate);
+        std::vector<void*> held;
+        wyrand random(7);
+        for (int i = 0; i < 20'000; ++i) held.push_back(allocate(16 + random() % 1500));
+        for (std::size_t i = 0; i < held.size(); ++i) {
+            if (i % 4 != 0) deallocate(held[i]);  // most objects of each span are free now
+        }
+        const auto records = snapshot(kind::heap, {.symbolize = false});
+        const heap_statistics s = read_heap_statistics();
+        EXPECT_EQ(total(records, frag_space),
+                  static_cast<std::int64_t>(s.heap_inuse - s.heap_alloc));
+        // The stacks of this test carry most of it, and not the line without a stack.
+        std::int64_t with_stack = 0;
+        for (const stack_record& r : records) {
+            if (!r.frames.empty()) with_stack += r.values[frag_space];
+        }
+        EXPECT_GT(with_stack, total(records, frag_space) / 2) << rate;
+        EXPECT_GE(total(records, resident_space), total(records, inuse_space) / 2);
+        for (std::size_t i = 0; i < held.size(); i += 4) deallocate(held[i]);
+    }
+}
+
+TEST(HeapProfile, ResidentSpaceIsWhatWasTouched) {
+    const sampling on(1);
+    constexpr std::size_t size = std::size_t{8} << 20;
+    auto* p = static_cast<char*>(allocate_for_the_test(size));
+    const auto resident = [&] {
+        return total(through(snapshot(kind::heap), "allocate_for_the_test"), resident_space);
+    };
+    const std::int64_t before = resident();
+    for (std::size_t i = 0; i < size / 2; i += 4096) p[i] = 1;
+    EXPECT_NEAR(static_cast<double>(resident() - before), size / 2, size / 8);
+    deallocate(p);
+}
+
 TEST(HeapProfile, GoToolPprofOpensIt) {
     const sampling on(1);
     void* p = allocate_for_the_test(100'000);

@@ -31,9 +31,12 @@ struct debug_options {
     /// every object, 0 none. 512 KiB is Go's: accurate enough, and not measurable.
     std::uint64_t profilerate = 524288;
 
+    /// Samples are spent on the sizes whose objects live long; off: one rate for all.
+    bool profile_tune = true;
+
     /// Heap profiles: where they go (text: a path; %p is the process id, %n counts the
     /// profiles of a process). Written when the process exits, and when one of the
-    /// three below says so. For libsteady_profile.so, as are the next four.
+    /// three below says so. For libsteady_profile.so, as are the four after it.
     char profile_file[256] = {};
     /// The same as an allocs profile, at exit only.
     char allocs_file[256] = {};

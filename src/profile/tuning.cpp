@@ -1,0 +1,141 @@
+// tuning.cpp - periods by class. The story is in steady/profile/detail/tuning.hpp.
+#include "tuning.hpp"
+
+#include <atomic>
+#include <cstdint>
+
+#include "recorder.hpp"
+#include "steady/os/thread.hpp"
+#include "steady/profile/detail/tuning.hpp"
+
+namespace steady::profile::detail {
+
+// No libm: this runs in a thread that libc does not know.
+namespace {
+
+/// exp(-x) for x >= 0.
+double exp_minus(double x) noexcept {
+    if (x > 50) return 0;
+    double half = x;
+    int halvings = 0;
+    while (half > 0.5) half /= 2, ++halvings;
+    double term = 1, sum = 1;
+    for (int i = 1; i < 12; ++i) {
+        term *= -half / i;
+        sum += term;
+    }
+    while (halvings-- > 0) sum *= sum;
+    return sum;
+}
+
+/// -ln(1 - p) for p in [0, 1): by its series, after roots have brought p near 0.
+double minus_log_of_rest(double p) noexcept {
+    if (p >= 0.999999) p = 0.999999;
+    double rest = 1 - p;
+    int roots = 0;
+    while (rest < 0.9) rest = __builtin_sqrt(rest), ++roots;
+    const double q = roots == 0 ? p : 1 - rest;
+    double power = q, sum = 0;
+    for (int i = 1; i < 24; ++i) {
+        sum += power / i;
+        power *= q;
+    }
+    while (roots-- > 0) sum *= 2;
+    return sum;
+}
+
+constexpr double least = 0.25, most = 16;
+
+double clipped(double p, double usual) noexcept {
+    if (p < usual * least) p = usual * least;
+    if (p > usual * most) p = usual * most;
+    return p > 1 ? 1 : p;
+}
+
+}  // namespace
+
+void solve_periods(const class_load* loads, double period, std::uint64_t* periods) noexcept {
+    double usual[class_count], worth[class_count], budget = 0;
+    for (unsigned c = 0; c < class_count; ++c) {
+        periods[c] = 0;
+        usual[c] = worth[c] = 0;
+        if (c == 0) continue;
+        const double size = class_size[c];
+        usual[c] = 1 - exp_minus(size / period);
+        if (loads[c].allocated <= 0 && loads[c].live <= 0) continue;
+        // One object more than was seen: what did not come may come.
+        worth[c] = size * __builtin_sqrt(loads[c].live / (loads[c].allocated + 1));
+        budget += loads[c].allocated * usual[c];
+    }
+    if (budget <= 0) return;
+    const auto cost = [&](double scale) noexcept {
+        double sum = 0;
+        for (unsigned c = 1; c < class_count; ++c) {
+            if (loads[c].allocated > 0)
+                sum += loads[c].allocated * clipped(worth[c] * scale, usual[c]);
+        }
+        return sum;
+    };
+    double low = 0, high = 1;
+    while (cost(high) < budget && high < 1e18) high *= 2;
+    for (int i = 0; i < 80; ++i) {
+        const double middle = (low + high) / 2;
+        (cost(middle) < budget ? low : high) = middle;
+    }
+    for (unsigned c = 1; c < class_count; ++c) {
+        if (loads[c].allocated <= 0 && loads[c].live <= 0) continue;
+        const double p = clipped(worth[c] * high, usual[c]);
+        const double own = class_size[c] / minus_log_of_rest(p);
+        periods[c] = own < 1 ? 1 : static_cast<std::uint64_t>(own);
+    }
+}
+
+namespace {
+
+constexpr std::uint64_t samples_between = 256;
+constexpr std::uint64_t ns_between = 5'000'000'000;
+
+constinit std::atomic<bool> wanted{true};
+constinit std::atomic<std::uint64_t> samples_since{0};
+constinit std::atomic<std::uint64_t> last_look{0};
+constinit os::background_thread thread;
+constinit std::uint64_t mallocs_before[class_count] = {};  // of the thread alone
+
+void tune(void*) {
+    const heap_interface* h = heap();
+    if (h == nullptr) return;
+    const std::uint64_t period = h->period();
+    if (period <= 1) return;
+    const heap_statistics s = h->read_statistics();
+    class_load loads[class_count];
+    for (unsigned c = 1; c < class_count; ++c) {
+        loads[c].live = static_cast<double>(s.by_size[c].mallocs - s.by_size[c].frees);
+        loads[c].allocated = static_cast<double>(s.by_size[c].mallocs - mallocs_before[c]);
+        mallocs_before[c] = s.by_size[c].mallocs;
+    }
+    std::uint64_t periods[class_count];
+    solve_periods(loads, static_cast<double>(period), periods);
+    h->set_class_periods(periods);
+}
+
+}  // namespace
+
+void consider_tuning() noexcept {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    if (samples_since.fetch_add(1, relaxed) < samples_between || !wanted.load(relaxed)) return;
+    std::uint64_t last = last_look.load(relaxed);
+    const std::uint64_t now = os::now_ns();
+    if (now - last < ns_between || !last_look.compare_exchange_strong(last, now, relaxed)) return;
+    samples_since.store(0, relaxed);
+    static_cast<void>(thread.start(&tune, nullptr));  // refused: the periods stay as they are
+}
+
+void set_tuning(bool on) noexcept {
+    wanted.store(on, std::memory_order_relaxed);
+}
+
+void forget_tuning_after_fork() noexcept {
+    thread.forget_after_fork();
+}
+
+}  // namespace steady::profile::detail
