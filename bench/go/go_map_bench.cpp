@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
-#include <vector>
 
 #include "go/workload.hpp"
 #include "steady/go/map.hpp"
@@ -45,9 +44,9 @@ std::uint64_t insert(Map& m, const Keys& keys) {
 }
 
 template <class Key>
-void run_rows(const std::vector<Key>& keys, const std::vector<Key>& strangers) {
+void run_rows(const vector<Key>& keys, const vector<Key>& strangers) {
     using map = steady::go::map<Key, std::uint64_t>;
-    const std::vector<Key> mixed = shuffled(keys);
+    const vector<Key> mixed = shuffled(keys);
     row rows[] = {{"insert"}, {"insert-hint"}, {"hit"}, {"miss"}, {"iterate"}, {"delete"}};
     checksum sum;
     const std::uint64_t times = repetitions(keys.size());
@@ -90,7 +89,7 @@ void run_rows(const std::vector<Key>& keys, const std::vector<Key>& strangers) {
 
 /// Times single inserts around the one that starts a growth.
 template <class Key>
-void run_growth(const std::vector<Key>& keys) {
+void run_growth(const vector<Key>& keys) {
     auto m = steady::go::map<Key, std::uint64_t>::make();
     const std::uint64_t first = growth_at - growth_around;
     for (std::uint64_t i = 0; i < first; ++i) m.assign(keys[i], i);
@@ -120,7 +119,7 @@ int main(int count, char** arguments) {
     const std::uint64_t n =
         growth ? growth_at + growth_around : std::strtoull(arguments[2], nullptr, 10);
     if ((kind != "u64" && kind != "str") || n == 0) return usage();
-    const std::vector<std::uint64_t> keys = numbers(1, n), strangers = numbers(2, n);
+    const vector<std::uint64_t> keys = numbers(1, n), strangers = numbers(2, n);
     if (kind == "u64") {
         growth ? run_growth(keys) : run_rows(keys, strangers);
     } else {

@@ -9,7 +9,8 @@
 //   values     the index of the key
 //
 // Strings lie in one block in the order of the keys, so a shuffled walk over them
-// misses the caches as it would in a program.
+// misses the caches as it would in a program. Keys and block come from the heap of the
+// side that is measured: Go's has them in huge pages, and so has steady's.
 #pragma once
 
 #include <ctime>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "steady/core/random.hpp"
+#include "steady/heap/allocator.hpp"
 
 namespace steady::bench::go {
 
@@ -31,24 +33,27 @@ inline constexpr std::uint64_t growth_at = 6'815'744;
 /// Single inserts timed before and after it.
 inline constexpr std::uint64_t growth_around = 16;
 
+template <class T>
+using vector = std::vector<T, steady::allocator<T>>;
+
 /// How often a pass over n entries is repeated.
 inline std::uint64_t repetitions(std::uint64_t n) {
     return n >= operations_a_row ? 1 : operations_a_row / n;
 }
 
-inline std::vector<std::uint64_t> numbers(std::uint64_t seed, std::uint64_t n) {
+inline vector<std::uint64_t> numbers(std::uint64_t seed, std::uint64_t n) {
     splitmix64 draws(seed);
-    std::vector<std::uint64_t> all(n);
+    vector<std::uint64_t> all(n);
     for (std::uint64_t& each : all) each = draws.next();
     return all;
 }
 
 /// Hexadecimal keys and the block they lie in.
 struct texts {
-    std::string block;
-    std::vector<std::string_view> keys;
+    std::basic_string<char, std::char_traits<char>, steady::allocator<char>> block;
+    vector<std::string_view> keys;
 
-    explicit texts(const std::vector<std::uint64_t>& all) : block(16 * all.size() + 1, '\0') {
+    explicit texts(const vector<std::uint64_t>& all) : block(16 * all.size() + 1, '\0') {
         for (std::size_t i = 0; i < all.size(); ++i) {
             std::snprintf(block.data() + 16 * i, 17, "%016llx",
                           static_cast<unsigned long long>(all[i]));
@@ -61,7 +66,7 @@ struct texts {
 
 /// The same keys in another order.
 template <class Key>
-std::vector<Key> shuffled(std::vector<Key> keys) {
+vector<Key> shuffled(vector<Key> keys) {
     splitmix64 draws(3);
     for (std::size_t i = keys.size(); i-- > 1;) std::swap(keys[i], keys[draws.next() % (i + 1)]);
     return keys;

@@ -62,7 +62,7 @@ public:
         const unsigned B = core_.h->B;
         const std::size_t size = before != nullptr ? usable_size(before) : 0;
         const std::uint64_t hash = type_.layout.hash(&type_, &n, core_.h->hash0);
-        const auto flags = core_.begin_write();
+        const auto flags = core_.begin_write(core_.h);
         const auto place = core_.place(hash, [&](const void* stored) {
             return type_.layout.equal(&n, stored, type_.key.size);
         });
@@ -72,7 +72,7 @@ public:
                 go::internal::allocate_object(type_.elem.size, false);
         }
         core_.fill(place);
-        core_.end_write(flags);
+        core_.end_write(core_.h, flags);
         if (before == nullptr || core_.h->buckets == before) return false;
         ++(core_.h->B == B ? same : grows);
         outgrown.push_back({B, size});

@@ -87,7 +87,7 @@ void machine::set(std::string_view key, std::string_view elem) {
     const auto& t = core_.t;
     const void* const sought = key_cell(key);
     const std::uint64_t hash = t.hash(sought, core_.h->hash0);
-    const std::uint8_t flags = core_.begin_write();
+    const std::uint8_t flags = core_.begin_write(core_.h);
     const spot f = core_.place(hash, [&](const void* stored) { return t.equal(sought, stored); });
     if (!f.present) {
         void* k = core_.key_cell(f.b, f.i);
@@ -104,7 +104,7 @@ void machine::set(std::string_view key, std::string_view elem) {
         // The other type with this rule is str, where an equal key looks the same.
         strings_.write(type.key, key, core_.key_at(f.b, f.i));
     }
-    core_.end_write(flags);
+    core_.end_write(core_.h, flags);
     strings_.write(type.elem, elem, core_.elem_at(f.b, f.i));
     trace_.absorb("S");
     finish(was);

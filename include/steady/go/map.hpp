@@ -418,6 +418,8 @@ private:
     V& refer(Q&& key);
     template <class Q>
     size_type remove(const Q& key);
+    template <class Q>
+    size_type remove_growing(const Q& key, std::uint64_t hash);
     [[nodiscard]] V& elem_of(const spot& s) const noexcept {
         return *static_cast<V*>(core_.elem_at(s.b, s.i));
     }

@@ -124,7 +124,9 @@ public:
     [[nodiscard]] spot lengthen(std::uint64_t hash);
     void fill(const spot& f) noexcept;
     template <class Same>
-    bool erase(std::uint64_t hash, Same&& same);
+    bool erase(std::uint64_t hash, Same same);
+    template <class Same>
+    bool erase_here(std::uint64_t hash, Same same);
     void remove(std::uint64_t hash, cell c);
     void clear();
     /// Whether placing a new key now takes more than a cell of the array.
@@ -134,6 +136,7 @@ public:
 
     // ---- growth (grow.hpp)
     void start_growth();
+    void fetch_growth(std::size_t index) const noexcept;
     void grow_work(std::size_t bucket, cell* track = nullptr);
     [[nodiscard]] cell grow_work_with(std::uint64_t hash, cell held);
     void evacuate(std::size_t index, cell* track = nullptr);
@@ -148,26 +151,26 @@ public:
 
     // ---- flags
     /// Returns the flags for end_write().
-    [[nodiscard]] std::uint8_t begin_write() {
-        const std::uint8_t before = load_flags();
+    [[nodiscard]] static std::uint8_t begin_write(hmap* h) {
+        const std::uint8_t before = load_flags(h);
         if ((before & flag_writing) != 0) [[unlikely]]
             fatal_misuse("concurrent map writes", h);
-        store_flags(before | flag_writing);
+        store_flags(h, before | flag_writing);
         return before;
     }
     /// Stores what begin_write() saw rather than what it reads here, unless a growth
     /// began or ended: so one write need not wait for the flags of the write before.
-    void end_write(std::uint8_t before) noexcept {
-        const std::uint8_t now = load_flags();
+    static void end_write(hmap* h, std::uint8_t before) noexcept {
+        const std::uint8_t now = load_flags(h);
         if (now == (before | flag_writing)) [[likely]] {
-            store_flags(before);
+            store_flags(h, before);
         } else {
             if ((now & flag_writing) == 0) fatal_misuse("concurrent map writes", h);
-            store_flags(now & ~flag_writing);
+            store_flags(h, now & ~flag_writing);
         }
     }
     void expect_no_writer(const char* what) const {
-        if ((load_flags() & flag_writing) != 0) [[unlikely]]
+        if ((load_flags(h) & flag_writing) != 0) [[unlikely]]
             fatal_misuse(what, h);
     }
 
@@ -200,6 +203,11 @@ public:
         if (t.bucket_size() > 2 * line) __builtin_prefetch(forward(b, 2 * line));
         if (t.bucket_size() > 3 * line) __builtin_prefetch(forward(b, 3 * line));
     }
+    /// The cells of a bucket that has not moved in which an entry stands.
+    [[nodiscard]] static group8::mask entries_of(const bmap* b) noexcept {
+        const group8 tops{b->tophash};
+        return group8::mask::all().without(tops.match_empty() | tops.match(empty_one));
+    }
     [[nodiscard]] bool walked() const noexcept { return side != nullptr && side->walked(); }
 
     /// Buckets of `array`, spares included; `array` is buckets or oldbuckets.
@@ -208,14 +216,16 @@ public:
     }
     [[nodiscard]] unsigned old_B() const noexcept { return h->same_size() ? h->B : h->B - 1u; }
 
-    /// The writing flag, for as long as it lives; an exception ends the write too.
+    /// The writing flag, for as long as it lives; an exception ends the write too. It holds
+    /// the header, not the map: what a write stores could otherwise be the map's pointer to
+    /// it, for all the compiler knows, which would be read again after each store.
     struct writing {
-        map_core& m;
+        hmap* const h;
         const std::uint8_t before;
-        explicit writing(map_core& map) : m{map}, before{map.begin_write()} {}
+        explicit writing(map_core& map) : h{map.h}, before{begin_write(map.h)} {}
         writing(const writing&) = delete;
         writing& operator=(const writing&) = delete;
-        ~writing() { m.end_write(before); }
+        ~writing() { end_write(h, before); }
     };
 
 private:
@@ -224,10 +234,10 @@ private:
 
     // Plain loads and stores: atomic_ref only keeps the compiler from dropping a pair
     // that it could prove useless in a program with one thread.
-    [[nodiscard]] std::uint8_t load_flags() const noexcept {
+    [[nodiscard]] static std::uint8_t load_flags(const hmap* h) noexcept {
         return __atomic_load_n(&h->flags, __ATOMIC_RELAXED);
     }
-    void store_flags(unsigned flags) noexcept {
+    static void store_flags(hmap* h, unsigned flags) noexcept {
         __atomic_store_n(&h->flags, static_cast<std::uint8_t>(flags), __ATOMIC_RELAXED);
     }
 
@@ -251,11 +261,18 @@ private:
     }
     [[nodiscard]] bmap* home(std::uint64_t hash) const noexcept;
     void release_cell(bmap* b, unsigned i);
+    template <class Same>
+    bool erase_on(bmap* head, std::uint8_t top, Same same);
+    void remove_from(bmap* head, bmap* b, unsigned i);
     void mark_empty(bmap* head, bmap* b, unsigned i) noexcept;
 
     // grow.hpp
     void plan(bmap* head, move_plan& p);
     void move(bmap* head, std::size_t index, const move_plan& p, stock& s, cell* track) noexcept;
+    std::size_t move_bucket(bmap* head, std::size_t index, cell* track);
+    std::size_t move_chain(bmap* head, std::size_t index, cell* track, std::size_t& overflows);
+    void relocate_cell(cell to, cell from) noexcept;
+    void fetch_move(std::size_t index) const noexcept;
     void leave_behind(bmap* head) noexcept;
     void advance(std::size_t old_buckets) noexcept;
     void announce_growth(std::size_t moved, std::size_t pages, std::uint64_t began) const noexcept;

@@ -68,6 +68,7 @@ struct dynamic_layout {
     [[nodiscard]] std::uint64_t hash(const void* key, std::uint32_t seed) const {
         return type->hash(type->context, key, seed);
     }
+    static void fetch_key(const void*) noexcept {}
     [[nodiscard]] bool equal(const void* a, const void* b) const {
         return type->equal(a, b, type->key_value_size);
     }

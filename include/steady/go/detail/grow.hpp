@@ -84,7 +84,7 @@ void map_core<Layout>::start_growth() {
     if (walking) flags |= flag_old_iterator;
 
     h->B = static_cast<std::uint8_t>(B);
-    store_flags(flags);
+    store_flags(h, flags);
     h->oldbuckets = h->buckets;
     h->buckets = array;
     h->nevacuate = 0;
@@ -97,6 +97,35 @@ void map_core<Layout>::start_growth() {
     }
     // Of the new array only its last spare has been written.
     if (growth_hook.armed()) announce_growth(0, next_overflow != nullptr ? 1 : 0, began);
+}
+
+// How far ahead of nevacuate buckets are asked for, and what their keys point to.
+inline constexpr std::size_t fetch_buckets_ahead = 6;
+inline constexpr std::size_t fetch_keys_ahead = 3;
+
+/// Asks at once for all that grow_work(index) and the search after it will look at, and
+/// for what the next writes will: old buckets in order, and where they go.
+template <class Layout>
+[[gnu::always_inline]] inline void map_core<Layout>::fetch_growth(
+    std::size_t index) const noexcept {
+    const std::size_t old_buckets = h->old_bucket_count();
+    fetch_move(index & (old_buckets - 1));
+    if (h->nevacuate + fetch_buckets_ahead >= old_buckets) return;
+    fetch_move(h->nevacuate + fetch_buckets_ahead);
+    bmap* const soon = bucket(h->oldbuckets, h->nevacuate + fetch_keys_ahead);
+    if (is_evacuated(soon)) return;
+    for (const unsigned i : entries_of(soon)) t.fetch_key(key_at(soon, i));
+}
+
+/// Asks for an old bucket and the two that its entries will go to.
+template <class Layout>
+[[gnu::always_inline]] inline void map_core<Layout>::fetch_move(std::size_t index) const noexcept {
+    const std::size_t to_y = h->same_size() ? 0 : h->old_bucket_count();
+    for (const bmap* b : {bucket(h->oldbuckets, index), bucket(h->buckets, index),
+                          bucket(h->buckets, index + to_y)}) {
+        __builtin_prefetch(b);
+        fetch_cells(b);
+    }
 }
 
 /// The part of a write that a growth under way asks for: the old bucket behind the
@@ -137,21 +166,96 @@ void map_core<Layout>::evacuate(std::size_t index, cell* track) {
     bmap* const head = bucket(h->oldbuckets, index);
     if (!is_evacuated(head)) {
         const std::uint64_t began = growth_hook.armed() ? growth_clock() : 0;
-        move_plan p;
-        plan(head, p);
-        stock s{t.bucket_size()};
-        if (p.overflows != 0) reserve_overflow(s, p.overflows);
-        move(head, index, p, s, track);
-        h->noverflow = static_cast<std::uint16_t>(h->noverflow + p.counted);
+        std::size_t moved, overflows = 0;
+        if (overflow(head) == nullptr && (t.reflexive() || (h->flags & flag_iterator) == 0)) {
+            moved = move_bucket(head, index, track);
+        } else {
+            moved = move_chain(head, index, track, overflows);
+        }
         leave_behind(head);
-        if constexpr (STEADY_CHECK >= 3) check_moved(index, p.moved);
+        if constexpr (STEADY_CHECK >= 3) check_moved(index, moved);
         if (growth_hook.armed()) {
             constexpr std::size_t page = 4096;
-            const std::size_t written = (h->same_size() ? 1 : 2) + p.overflows;
-            announce_growth(p.moved, written * (1 + (t.bucket_size() + page - 2) / page), began);
+            const std::size_t written = (h->same_size() ? 1 : 2) + overflows;
+            announce_growth(moved, written * (1 + (t.bucket_size() + page - 2) / page), began);
         }
     }
     if (index == h->nevacuate) advance(old_buckets);
+}
+
+/// Moves a bucket without overflow buckets: neither way gets more than eight entries, so
+/// nothing but a hash can fail. The states and the new top bytes are put together in
+/// registers and stored as words; searches read them as words, and a word that was
+/// stored byte by byte is not there before every store ahead of it is.
+/// Returns  the entries moved.
+template <class Layout>
+inline std::size_t map_core<Layout>::move_bucket(bmap* head, std::size_t index, cell* track) {
+    const std::size_t new_bit = h->same_size() ? 0 : h->old_bucket_count();
+    const group8::mask live = entries_of(head);
+    std::uint32_t ways = 0;  // a bit a cell: it goes to Y
+    if (new_bit != 0) {
+        for (const unsigned i : live) t.fetch_key(key_at(head, i));
+        for (const unsigned i : live) {
+            const bool y = (t.hash(key_at(head, i), h->hash0) & new_bit) != 0;
+            ways |= std::uint32_t{y} << i;
+        }
+    }
+    std::uint64_t tops;
+    std::memcpy(&tops, head->tophash, sizeof tops);
+    std::uint64_t states = 0x0101010101010101 * evacuated_empty;
+    bmap* const to[2] = {bucket(h->buckets, index), bucket(h->buckets, index + new_bit)};
+    std::uint64_t new_tops[2] = {0, 0};
+    unsigned filled[2] = {0, 0};
+    std::size_t moved = 0;
+    for (const unsigned i : live) {
+        const std::uint64_t top = tops >> (8 * i) & 0xff;
+        STEADY_ASSERT(1, top >= min_top_hash, "G1: a cell of a live chain has moved");
+        const unsigned way = ways >> i & 1;
+        const unsigned n = filled[way]++;
+        new_tops[way] |= top << (8 * n);
+        states ^= std::uint64_t{evacuated_empty ^ (evacuated_x + way)} << (8 * i);
+        relocate_cell({to[way], n}, {head, i});
+        if (track != nullptr && track->b == head && track->i == i) [[unlikely]] {
+            *track = {to[way], n};
+            track = nullptr;
+        }
+        ++moved;
+    }
+    std::memcpy(head->tophash, &states, sizeof states);
+    if (filled[0] != 0) std::memcpy(to[0]->tophash, &new_tops[0], sizeof tops);
+    if (filled[1] != 0) std::memcpy(to[1]->tophash, &new_tops[1], sizeof tops);
+    return moved;
+}
+
+/// The same for any chain.
+/// Throws   also std::bad_alloc. `overflows` is set to the overflow buckets used.
+template <class Layout>
+[[gnu::noinline]] std::size_t map_core<Layout>::move_chain(bmap* head, std::size_t index,
+                                                           cell* track, std::size_t& overflows) {
+    move_plan p;
+    plan(head, p);
+    stock s{t.bucket_size()};
+    if (p.overflows != 0) reserve_overflow(s, p.overflows);
+    move(head, index, p, s, track);
+    h->noverflow = static_cast<std::uint16_t>(h->noverflow + p.counted);
+    overflows = p.overflows;
+    return p.moved;
+}
+
+/// Moves key and elem from one cell to another.
+template <class Layout>
+[[gnu::always_inline]] inline void map_core<Layout>::relocate_cell(cell to, cell from) noexcept {
+    if (t.indirect_key()) {
+        *static_cast<void**>(key_cell(to.b, to.i)) = *static_cast<void**>(key_cell(from.b, from.i));
+    } else {
+        t.relocate_key(key_cell(to.b, to.i), key_cell(from.b, from.i));
+    }
+    if (t.indirect_elem()) {
+        *static_cast<void**>(elem_cell(to.b, to.i)) =
+            *static_cast<void**>(elem_cell(from.b, from.i));
+    } else {
+        t.relocate_elem(elem_cell(to.b, to.i), elem_cell(from.b, from.i));
+    }
 }
 
 template <class Layout>
@@ -216,16 +320,7 @@ inline void map_core<Layout>::move(bmap* head, std::size_t index, const move_pla
             auto& d = to[way];
             if (d.i == cells) d = {add_overflow(d.b, s), 0};
             d.b->tophash[d.i] = p.tops[n];
-            if (t.indirect_key()) {
-                *static_cast<void**>(key_cell(d.b, d.i)) = *static_cast<void**>(key_cell(b, i));
-            } else {
-                t.relocate_key(key_cell(d.b, d.i), key_cell(b, i));
-            }
-            if (t.indirect_elem()) {
-                *static_cast<void**>(elem_cell(d.b, d.i)) = *static_cast<void**>(elem_cell(b, i));
-            } else {
-                t.relocate_elem(elem_cell(d.b, d.i), elem_cell(b, i));
-            }
+            relocate_cell({d.b, d.i}, {b, i});
             if (track != nullptr && track->b == b && track->i == i) {
                 *track = {d.b, d.i};
                 track = nullptr;
@@ -278,7 +373,7 @@ void map_core<Layout>::advance(std::size_t old_buckets) noexcept {
     bmap* const array = std::exchange(h->oldbuckets, nullptr);
     bucket_list* list = nullptr;
     if (h->extra != nullptr) list = std::exchange(h->extra->oldoverflow, nullptr);
-    store_flags(h->flags & ~flag_same_size);
+    store_flags(h, h->flags & ~flag_same_size);
     drop_array(array, B, list, h->buckets);
 }
 

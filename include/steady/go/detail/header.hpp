@@ -27,6 +27,8 @@
 //   G2  After a 0 in a chain come only 0s, so that a search may end there.
 //   G3  0 is emptyRest: fresh zero pages read as empty buckets, and starting to
 //       grow touches none of them but the last spare.
+//   G4  No 1 stands before a 0, nor at the end of a chain: what follows the last entry is
+//       rest. So a bucket that ends with a 1 has another one behind it, with entries.
 //
 // Source  Go 1.19 runtime/map.go; facts are Go's, words and code are not.
 #pragma once

@@ -157,6 +157,7 @@ template <class K, class V, class Hash, class Eq>
 template <class Q, class MakeElem>
 [[gnu::noinline]] auto map<K, V, Hash, Eq>::place_with_work(Q&& key, std::uint64_t hash,
                                                             MakeElem&& make_elem) -> spot {
+    if (core_.h->growing()) core_.fetch_growth(hash & core_.h->bucket_mask());
     if (core_.h->count != 0) {
         cell c = core_.find(hash, same_as(key));
         if (c && core_.h->growing()) c = core_.grow_work_with(hash, c);
@@ -280,13 +281,23 @@ template <class Q>
         if (empty()) return 0;
         const std::uint64_t hash = hash_for_write(key);
         const typename core::writing w(core_);
-        cell c = core_.find(hash, same_as(key));
         if (core_.h->growing()) [[unlikely]]
-            c = core_.grow_work_with(hash, c);
-        if (!c) return 0;
-        core_.remove(hash, c);
-        return 1;
+            return remove_growing(key, hash);
+        return core_.erase_here(hash, same_as(key)) ? 1 : 0;
     }
+}
+
+/// The same while the map grows. The key is found first: it may be one of the map's own,
+/// and about to move.
+template <class K, class V, class Hash, class Eq>
+template <class Q>
+[[gnu::noinline]] auto map<K, V, Hash, Eq>::remove_growing(const Q& key, std::uint64_t hash)
+    -> size_type {
+    core_.fetch_growth(hash & core_.h->bucket_mask());
+    const cell c = core_.grow_work_with(hash, core_.find(hash, same_as(key)));
+    if (!c) return 0;
+    core_.remove(hash, c);
+    return 1;
 }
 
 /// The walk steps on while its entry is still there: removing it moves nothing, but the

@@ -103,6 +103,14 @@ struct static_layout {
     [[nodiscard]] std::uint64_t hash(const void* key, std::uint32_t seed) const {
         return hash_of(*static_cast<const K*>(key), seed);
     }
+    /// Asks for what the hash of this key will read beyond its cell.
+    static void fetch_key(const void* key) noexcept {
+        if constexpr (behind_pointer<K>) {
+            __builtin_prefetch(key);
+        } else if constexpr (std::same_as<K, std::string_view> || std::same_as<K, std::string>) {
+            __builtin_prefetch(static_cast<const K*>(key)->data());
+        }
+    }
     [[nodiscard]] bool equal(const void* a, const void* b) const {
         return same(*static_cast<const K*>(a), *static_cast<const K*>(b));
     }

@@ -6,7 +6,7 @@
 //                   in its two new buckets, as many as before, each where its hash says,
 //                   none twice
 //
-// Invariants of the whole map, besides G1 and G2 (header.hpp):
+// Invariants of the whole map, besides G1, G2 and G4 (header.hpp):
 //   V1  count is the number of live cells.
 //   V2  An entry is in the bucket and under the top byte that its hash says; a key that
 //       is not equal to itself only has to be somewhere.
@@ -25,14 +25,17 @@ namespace steady::go::internal {
 template <class Layout>
 std::size_t map_core<Layout>::check_chain(bmap* head, std::size_t index, std::size_t mask) const {
     std::size_t found = 0;
-    bool ended = false;
+    bool ended = false, empty_last = false;
     for (bmap* b = head; b != nullptr; b = overflow(b)) {
         for (unsigned i = 0; i < cells; ++i) {
             const std::uint8_t top = b->tophash[i];
             STEADY_ASSERT(0, is_empty(top) || top >= min_top_hash,
                           "G1 all or none: a cell of a live chain has moved");
             STEADY_ASSERT(0, !ended || top == empty_rest, "G2 rest: something follows the rest");
+            STEADY_ASSERT(0, ended || top != empty_rest || !empty_last,
+                          "G4 last: rest follows an empty cell that is no rest");
             ended = ended || top == empty_rest;
+            empty_last = top == empty_one;
             if (is_empty(top)) continue;
             ++found;
             const void* const key = key_at(b, i);
@@ -49,6 +52,7 @@ std::size_t map_core<Layout>::check_chain(bmap* head, std::size_t index, std::si
             }
         }
     }
+    STEADY_ASSERT(0, !empty_last, "G4 last: a chain ends with an empty cell that is no rest");
     return found;
 }
 

@@ -61,7 +61,7 @@ void map_core<Layout>::start_walk(hiter& it) {
     it.offset = (r >> h->B) & (cells - 1);
     it.bucket = it.startBucket;
     constexpr std::uint8_t both = flag_iterator | flag_old_iterator;
-    if ((load_flags() & both) != both) __atomic_fetch_or(&h->flags, both, __ATOMIC_RELAXED);
+    if ((load_flags(h) & both) != both) __atomic_fetch_or(&h->flags, both, __ATOMIC_RELAXED);
     next(it);
 }
 
