@@ -263,7 +263,8 @@ TEST(Demo, WithoutArgumentsItReadsWhatTheMachineHas) {
 
 TEST(Demo, TheTableIsPlainTextWhenItGoesToAFile) {
     const scratch_directory files;
-    const outcome said = run({"demo", "--rounds", "2", files.write("sample.txt", sample_text())});
+    const outcome said =
+        run({"demo", "--no-report", "--rounds", "2", files.write("sample.txt", sample_text())});
     EXPECT_EQ(said.exit_code, 0);
     EXPECT_EQ(said.err, "") << "progress is for terminals";
     EXPECT_FALSE(contains(said.out, "\x1b"));
@@ -282,7 +283,8 @@ std::string seen_on_a_terminal(const std::string& file, bool no_colour) {
     if (child == 0) {
         setenv("TERM", "xterm", 1);
         no_colour ? setenv("NO_COLOR", "1", 1) : unsetenv("NO_COLOR");
-        execl(STEADY_COMMAND_PATH, "steady", "demo", "--rounds", "2", file.c_str(), nullptr);
+        execl(STEADY_COMMAND_PATH, "steady", "demo", "--no-report", "--rounds", "2", file.c_str(),
+              nullptr);
         _exit(127);
     }
     std::string text;
@@ -302,7 +304,7 @@ TEST(Demo, ATerminalGetsProgressAndColour) {
     const scratch_directory files;
     const std::string file = files.write("sample.txt", sample_text());
     const std::string seen = seen_on_a_terminal(file, false);
-    EXPECT_TRUE(contains(seen, "\r\x1b[Kround 1 of 2: steady heap, time and memory"));
+    EXPECT_TRUE(contains(seen, "% round 1 of 2: steady heap, time and memory"));
     EXPECT_TRUE(contains(seen, "\r\x1b[KIndexing the words of")) << "progress is wiped first";
     EXPECT_TRUE(contains(seen, "\x1b[32mok  \x1b[0m"));
     const std::string plain = seen_on_a_terminal(file, true);
@@ -313,7 +315,8 @@ TEST(Demo, ATerminalGetsProgressAndColour) {
 TEST(Demo, AReportThatCannotBeWrittenIsNotSuccess) {
     const scratch_directory files;
     const std::string text = files.write("t", "some words");
-    const outcome said = command({"demo", "--rounds", "1", text}).output_to("/dev/full").run();
+    const outcome said =
+        command({"demo", "--no-report", "--rounds", "1", text}).output_to("/dev/full").run();
     EXPECT_EQ(said.exit_code, 1);
     EXPECT_TRUE(contains(said.err, "No space left on device"));
 }
@@ -326,8 +329,8 @@ protected:
     void SetUp() override {
         std::string text;
         for (int i = 0; text.size() < 4'000'000; ++i) text += "word" + std::to_string(i) + '\n';
-        demo_.emplace(
-            std::vector<std::string>{"demo", "--rounds", "1000", files_.write("t", text)});
+        demo_.emplace(std::vector<std::string>{"demo", "--no-report", "--rounds", "1000",
+                                               files_.write("t", text)});
         demo_->start();
     }
 

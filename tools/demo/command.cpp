@@ -17,6 +17,7 @@
 #include "support/format.hpp"
 #include "support/interrupt.hpp"
 #include "support/terminal.hpp"
+#include "web/page.hpp"
 
 namespace steady::cli {
 namespace {
@@ -31,6 +32,8 @@ constexpr std::size_t unreadable_shown = 5;
 struct demo_options {
     std::vector<std::string> files;
     bool json = false;
+    std::string report;  // empty: report.html beside a table, none beside JSON
+    bool no_report = false;
     unsigned rounds = default_rounds;
     std::uint64_t limit_mb = 0;  // 0: one of the defaults above
 };
@@ -57,8 +60,16 @@ void require_words(const corpus& input) {
         count_of(input.files, "file"), input.binary, input.compressed, input.unreadable.size()));
 }
 
+std::string report_path(const demo_options& options) {
+    if (options.no_report) return {};
+    if (!options.report.empty()) return options.report;
+    return options.json ? std::string() : "report.html";
+}
+
 int run_demo(const demo_options& options) {
     const interrupt_scope interrupts;
+    const std::string report = report_path(options);
+    if (!report.empty()) web::require_writable(report);
     progress_line progress;
     const std::vector<std::string> sources =
         options.files.empty() ? default_sources() : options.files;
@@ -72,7 +83,14 @@ int run_demo(const demo_options& options) {
 
     experiment done(&input.memory);
     run_experiment(input.text.view(), options.rounds, progress, done);
+    if (!report.empty()) web::write_file(report, to_page(input, done));
     write_stdout(options.json ? to_json(input, done) : to_table(input, done, colour_on_stdout()));
+    if (!report.empty() && !options.json) write_stdout(fmt::format("\n  report: {}\n", report));
+    if (done.stopped_by != 0) {
+        warn(fmt::format("stopped after {} of {} rounds; what is reported is of these",
+                         done.rounds.size(), done.rounds_wanted));
+        return exit_signal_base + done.stopped_by;
+    }
     return done.passed() ? exit_done : exit_check_failed;
 }
 
@@ -81,13 +99,19 @@ int run_demo(const demo_options& options) {
 void add_demo_command(CLI::App& app, int& exit_code) {
     const auto options = std::make_shared<demo_options>();
     CLI::App* command = app.add_subcommand(
-        "demo", "Index the words of text files on steady's heap and on the system's, side by side");
+        "demo", "Index the words of text files in steady::map and in other maps, side by side");
     command
         ->add_option("FILE", options->files,
                      "Text files, directories, or - for standard input "
                      "(default: /usr/include and /usr/share/doc)")
         ->type_name("");
-    command->add_flag("--json", options->json, "Print every figure of every round as JSON");
+    command->add_flag("--json", options->json,
+                      "Print every figure of every round and insert as JSON");
+    command
+        ->add_option("--report", options->report,
+                     "Where the page with the charts goes (default: report.html; none with --json)")
+        ->type_name("FILE");
+    command->add_flag("--no-report", options->no_report, "Write no page");
     command
         ->add_option("--rounds", options->rounds,
                      fmt::format("Rounds; a figure is their median (default: {})", default_rounds))

@@ -3,6 +3,10 @@
 //   command, version, machine, clock, input, index       what was measured, and on what
 //   checks[]                                             what had to hold, and what was seen
 //   results{KEY: {steady, system, ratio}}                medians with smallest and largest
+//   maps{NAME: {...}}                                    every map of the first table: results with
+//                                                        ratios, bytes by part, growth steps, the
+//                                                        slowest inserts, memory over entries, and
+//                                                        the nanoseconds of every new word's insert
 //   map{KEY: {steady, system, ratio}}                    the same for steady::map (here `steady`)
 //                                                        and unordered_map on steady's heap
 //   latencies{every_word, new_words}                     the same per percentile, with control
@@ -11,6 +15,9 @@
 //
 // Units are part of the names. A ratio is null where the system's figure is 0.
 #include "demo/report.hpp"
+
+#include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -154,6 +161,102 @@ json histograms_of(const experiment& done) {
         {"control", {{"every_word", merged([](const round& r) { return r.control.every_word; })}}}};
 }
 
+json of(const slow_insert& seen) {
+    return {{"entries", seen.entries},
+            {"nanoseconds", seen.nanoseconds},
+            {"cpu_nanoseconds", seen.cpu_nanoseconds},
+            {"minor_page_faults", seen.minor_faults},
+            {"major_page_faults", seen.major_faults},
+            {"forced_switches", seen.forced_switches},
+            {"own_switches", seen.own_switches},
+            {"entries_moved", seen.entries_moved},
+            {"growth_nanoseconds", seen.growth_nanoseconds},
+            {"capacity_before", seen.capacity_before},
+            {"capacity_after", seen.capacity_after},
+            {"cause", name_of(seen.why)}};
+}
+
+json of(const byte_account& bytes, subject who) {
+    json parts{{"entries", bytes.entries}, {"table", bytes.table},
+               {"nodes", bytes.nodes},     {"key_text", bytes.text},
+               {"peak", bytes.peak},       {"allocations", bytes.allocations}};
+    if (who == subject::map || who == subject::views) {
+        parts["memory"] = {{"groups", bytes.groups},   {"slots", bytes.slots},
+                           {"unused", bytes.unused},   {"overflow", bytes.overflow},
+                           {"control", bytes.control}, {"nodes", bytes.nodes}};
+        parts["slots"] = bytes.room;
+    }
+    return parts;
+}
+
+/// Where the numbers of all inserts go: they would fill a line each.
+std::string place_of(const contestant& map) {
+    return std::string("every insert of ") + map.key;
+}
+
+json map_of(const experiment& done, const contestant& map, const followed& seen,
+            const byte_account& bytes) {
+    json one{{"name", map.name}};
+    const contest between{map.part, map.part};
+    const contest against{&round::map, map.part};
+    const auto row = [&](auto&& value) {
+        const comparison own = compare(done, value, between);
+        json figure = of(own.steady);
+        const std::optional<summary> ratio = compare(done, value, against).ratio;
+        figure["steady_map_ratio"] = ratio ? of(*ratio) : json(nullptr);
+        return figure;
+    };
+    for (const metric& each : plain_metrics) one["results"][each.key] = row(each.of);
+    for (const auto& [name, which] : {std::pair{"every_word", &pass_report::every_word},
+                                      std::pair{"new_words", &pass_report::new_words}}) {
+        for (const percentile& each : percentiles) {
+            one["latencies"][name][std::string(each.key) + "_nanoseconds"] =
+                row([&, which = which](const heap_round& part) {
+                    return latency(done, which, part.timed, each.fraction);
+                });
+        }
+    }
+    one["bytes"] = of(bytes, map.who);
+    one["growth"] = {{"inserts", seen.sum.growths},
+                     {"nanoseconds", seen.sum.growth_nanoseconds},
+                     {"most_entries_moved", seen.sum.most_moved}};
+    one["growth"]["steps"] = place_of(map) + " that grew";
+    for (const slow_insert& each : seen.sum.slowest) {
+        if (each.nanoseconds > 0) one["slowest"].push_back(of(each));
+    }
+    for (std::size_t i = 0; i < seen.sum.samples; ++i) {
+        const memory_sample& each = seen.samples[i];
+        one["memory"].push_back({{"entries", each.entries},
+                                 {"resident_bytes", each.resident_bytes},
+                                 {"minor_page_faults", each.minor_faults}});
+    }
+    one["insert_nanoseconds"] = place_of(map);
+    return one;
+}
+
+/// Puts the lists where map_of() left a word for them.
+void fill_places(std::string& text, const contestant& map, const followed& seen) {
+    const auto fill = [&](const std::string& place, const std::string& list) {
+        const std::string quoted = '"' + place + '"';
+        const std::size_t at = text.find(quoted);
+        if (at != std::string::npos) text.replace(at, quoted.size(), list);
+    };
+    std::string steps = "[";
+    for (std::size_t i = 0; i < seen.sum.steps; ++i) {
+        const growth_step& each = seen.steps[i];
+        steps += fmt::format("{}[{},{},{}]", i == 0 ? "" : ",", each.entries, each.nanoseconds,
+                             each.moved);
+    }
+    fill(place_of(map) + " that grew", steps + ']');
+    std::string all = "[";
+    all.reserve(seen.sum.inserts * 5);
+    for (std::size_t i = 0; i < seen.sum.inserts; ++i) {
+        if (i != 0) all += ',';
+        fmt::format_to(std::back_inserter(all), "{}", seen.nanoseconds[i]);
+    }
+    fill(place_of(map), all + ']');
+}
+
 }  // namespace
 
 std::string to_json(const corpus& input, const experiment& done) {
@@ -186,6 +289,13 @@ std::string to_json(const corpus& input, const experiment& done) {
         report["map"]["new_words_" + std::string(each.key) + "_nanoseconds"] =
             of(compare(done, value, tables));
     }
+    std::size_t at = 0;
+    for (const contestant& each : contestants) {
+        if (!is_available(each.who)) continue;
+        report["maps"][each.key] = map_of(done, each, done.followed_maps[at], done.accounts[at]);
+        ++at;
+    }
+    report["rounds_wanted"] = done.rounds_wanted;
     report["latencies"] = {{"every_word", latencies_of(done, &pass_report::every_word, true)},
                            {"new_words", latencies_of(done, &pass_report::new_words, false)}};
     report["histograms"] = histograms_of(done);
@@ -197,9 +307,19 @@ std::string to_json(const corpus& input, const experiment& done) {
                                     {"system", of(each.system, done.clock)},
                                     {"map", of(each.map, done.clock)},
                                     {"control", of(each.control.every_word, done.clock)}});
+        for (const contestant& map : contestants) {
+            if (map.who == subject::map || map.who == subject::system) continue;
+            if (!is_available(map.who)) continue;
+            report["rounds"].back()[map.key] = of(each.*map.part, done.clock);
+        }
     }
     // A path need not be UTF-8; what is not is replaced rather than thrown at.
-    return report.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+    std::string text = report.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+    at = 0;
+    for (const contestant& each : contestants) {
+        if (is_available(each.who)) fill_places(text, each, done.followed_maps[at++]);
+    }
+    return text;
 }
 
 }  // namespace steady::cli::demo

@@ -82,6 +82,40 @@ struct contest {
 inline constexpr contest heaps{&round::steady, &round::system};
 inline constexpr contest tables{&round::map, &round::steady};
 
+/// A figure of one map's timed passes.
+inline double latency(const experiment& done, histogram pass_report::*which,
+                      const pass_report& pass, double fraction) {
+    return done.clock.nanoseconds((pass.*which).percentile(fraction));
+}
+
+/// Figures that do not depend on the clock or the rounds: from the accounts and the
+/// followed passes, one for each map.
+struct counted_metric {
+    const char* key;
+    const char* label;
+    unit in;
+    double (*of)(const byte_account&, const follow_summary&);
+};
+
+inline constexpr std::array<counted_metric, 5> counted_metrics{{
+    {"requested_bytes", "bytes asked for, index complete", unit::bytes,
+     [](const byte_account& a, const follow_summary&) {
+         return static_cast<double>(a.table + a.nodes + a.text);
+     }},
+    {"requested_peak_bytes", "bytes asked for, at the peak", unit::bytes,
+     [](const byte_account& a, const follow_summary&) { return static_cast<double>(a.peak); }},
+    {"growth_steps", "inserts that grew the table", unit::count,
+     [](const byte_account&, const follow_summary& f) { return static_cast<double>(f.growths); }},
+    {"most_entries_moved", "entries moved by one insert", unit::count,
+     [](const byte_account&, const follow_summary& f) {
+         return static_cast<double>(f.most_moved);
+     }},
+    {"followed_page_faults", "page faults while inserting", unit::count,
+     [](const byte_account&, const follow_summary& f) {
+         return static_cast<double>(f.minor_faults);
+     }},
+}};
+
 /// `value` maps a heap_round to a figure.
 template <class Value>
 comparison compare(const experiment& done, Value&& value, contest between = heaps) {

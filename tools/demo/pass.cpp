@@ -14,18 +14,16 @@
 // own count must equal the counting allocator's, to the single allocation.
 #include "demo/pass.hpp"
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 
 #include <malloc.h>
 
+#include "demo/indexes.hpp"
 #include "demo/words.hpp"
 #include "steady/heap/allocator.hpp"
 #include "steady/heap/statistics.hpp"
-#include "steady/map/map.hpp"
 #include "support/child.hpp"
 
 namespace steady::cli::demo {
@@ -68,26 +66,6 @@ struct counting_allocator {
 };
 
 // ---- the index
-
-/// The same hash for every string type; std::hash knows only std::allocator's.
-struct word_hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view word) const noexcept {
-        return std::hash<std::string_view>{}(word);
-    }
-};
-
-template <template <class> class Allocator>
-using key_of = std::basic_string<char, std::char_traits<char>, Allocator<char>>;
-
-template <template <class> class Allocator>
-using index_of = std::unordered_map<key_of<Allocator>, std::uint64_t, word_hash, std::equal_to<>,
-                                    Allocator<std::pair<const key_of<Allocator>, std::uint64_t>>>;
-
-/// steady's own table, with the same keys, hash and heap.
-template <template <class> class Allocator>
-using map_of = steady::map<key_of<Allocator>, std::uint64_t, word_hash, std::equal_to<>,
-                           Allocator<std::pair<const key_of<Allocator>, std::uint64_t>>>;
 
 /// FNV-1a over the word, mixed with its count and added up: the order of the
 /// table plays no part, and the figure is the same on every machine.
@@ -254,11 +232,24 @@ const char* name_of(subject who) {
     switch (who) {
         case subject::steady: return "steady";
         case subject::map: return "steady::map";
+        case subject::views: return "steady::map, views";
+        case subject::abseil: return "absl::flat_hash_map";
+        case subject::boost: return "boost::unordered_flat_map";
         case subject::system: return "system";
         case subject::counted: return "counted";
         case subject::control: return "control";
     }
     return "unknown";
+}
+
+bool is_available([[maybe_unused]] subject who) {
+#if !defined(STEADY_WITH_ABSEIL)
+    if (who == subject::abseil) return false;
+#endif
+#if !defined(STEADY_WITH_BOOST)
+    if (who == subject::boost) return false;
+#endif
+    return true;
 }
 
 const char* name_of(pass_kind kind) {
@@ -271,21 +262,39 @@ void run_pass(subject who, pass_kind kind, std::string_view text, const clock_fa
     malloc_trim(0);
     const std::string name = std::string("the ") + name_of(kind) + " pass on the " + name_of(who) +
                              (who == subject::control ? " loop" : " heap");
-    using steady_index = index_of<steady_heap::allocator>;
-    using steady_map = map_of<steady_heap::allocator>;
-    using system_index = index_of<system_heap::allocator>;
-    using counted_index = index_of<counted_heap::allocator>;
     run_in_child(name, report, [&](pass_report& mine) {
         mine = {};  // also gives the child its own copy of these pages
         touch(text);
         switch (who) {
             case subject::steady:
-                return index_pass<steady_heap, steady_index>(kind, text, clock, mine);
-            case subject::map: return index_pass<steady_heap, steady_map>(kind, text, clock, mine);
+                return index_pass<steady_heap, std_index<steady_heap::allocator>>(kind, text, clock,
+                                                                                  mine);
+            case subject::map:
+                return index_pass<steady_heap, steady_index<steady_heap::allocator>>(kind, text,
+                                                                                     clock, mine);
+            case subject::views:
+                return index_pass<steady_heap, view_index<steady_heap::allocator>>(kind, text,
+                                                                                   clock, mine);
             case subject::system:
-                return index_pass<system_heap, system_index>(kind, text, clock, mine);
+                return index_pass<system_heap, std_index<system_heap::allocator>>(kind, text, clock,
+                                                                                  mine);
+            case subject::abseil:
+#if defined(STEADY_WITH_ABSEIL)
+                return index_pass<system_heap, abseil_index<system_heap::allocator>>(kind, text,
+                                                                                     clock, mine);
+#else
+                return;
+#endif
+            case subject::boost:
+#if defined(STEADY_WITH_BOOST)
+                return index_pass<system_heap, boost_index<system_heap::allocator>>(kind, text,
+                                                                                    clock, mine);
+#else
+                return;
+#endif
             case subject::counted:
-                return index_pass<counted_heap, counted_index>(kind, text, clock, mine);
+                return index_pass<counted_heap, std_index<counted_heap::allocator>>(kind, text,
+                                                                                    clock, mine);
             case subject::control: return control_pass(text, clock, mine);
         }
     });

@@ -4,7 +4,10 @@
 // Terms   subject  who is measured:  steady   steady::allocator
 //                                    map      the same heap, steady::map in the place of
 //                                             std::unordered_map
+//                                    views    that map with std::string_view keys into the text
 //                                    system   std::allocator, so operator new, so malloc
+//                                    abseil   absl::flat_hash_map on the same, where it was found
+//                                    boost    boost::unordered_flat_map, likewise
 //                                    counted  std::allocator behind a counter: the reference
 //                                    control  nothing: the words are read, no insert happens
 //         pass     plain  no clock inside the loop: times, memory, page faults
@@ -27,10 +30,12 @@
 
 namespace steady::cli::demo {
 
-enum class subject : std::uint8_t { steady, map, system, counted, control };
+enum class subject : std::uint8_t { steady, map, views, system, abseil, boost, counted, control };
 enum class pass_kind : std::uint8_t { plain, timed };
 
 const char* name_of(subject who);
+/// Whether this build has it.
+bool is_available(subject who);
 const char* name_of(pass_kind kind);
 
 /// What was indexed, without regard to the order in which a table holds it.

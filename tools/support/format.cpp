@@ -1,6 +1,7 @@
 // format.cpp - see format.hpp.
 #include "support/format.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -50,6 +51,14 @@ std::string format_rate(double per_second) {
 
 std::string count_of(std::uint64_t count, const char* singular) {
     return fmt::format("{} {}{}", format_count(count), singular, count == 1 ? "" : "s");
+}
+
+std::string progress_bar(std::size_t done, std::size_t all) {
+    constexpr std::size_t columns = 20;
+    done = all == 0 ? 0 : std::min(done, all);
+    const std::size_t full = all == 0 ? 0 : columns * done / all;
+    return fmt::format("[{}{}] {:3} %", std::string(full, '#'), std::string(columns - full, '-'),
+                       all == 0 ? 0 : 100 * done / all);
 }
 
 }  // namespace steady::cli

@@ -4,6 +4,7 @@
 // ASCII only, so that columns line up in every terminal and log.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -13,6 +14,9 @@ std::string format_count(std::uint64_t count);       // 12,345,678
 std::string format_bytes(double bytes);              // 512 B, 64.0 MiB
 std::string format_nanoseconds(double nanoseconds);  // 41 ns, 2.10 us, 0.62 s
 std::string format_rate(double per_second);          // 12.6 M/s
+
+/// "[######------]  52 %": 20 columns and the number.
+std::string progress_bar(std::size_t done, std::size_t all);
 
 /// "1 file", "2 files".
 std::string count_of(std::uint64_t count, const char* singular);

@@ -34,17 +34,20 @@ function steadyChart(target, spec) {
   const clean = (values, log) => values.map((v) => (v === null || v < 0 || (log && v <= 0) ? null : v));
   const data = [spec.values, ...spec.lines.map((l) => clean(l.values, y.log))];
   const decades = (u, splits) => splits.map((v) => (v > 0 && Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-9 ? v : null));
+  const binary = Array.from({ length: 50 }, (_, i) => 2 ** i);
+  const everyOther = (u, splits) => decades(u, splits).map((v) => (narrow && v !== null && Math.round(Math.log10(v)) % 2 !== 0 ? null : v));
   const axis = (which, scale) => ({
     scale, stroke: colour("--quiet"), font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
     label: scale === "y" && narrow ? undefined : which.label, labelSize: 18,
     grid: { stroke: colour("--line"), width: 1, ...(which.log ? { filter: decades } : {}) },
     ticks: { stroke: colour("--line"), width: 1, ...(which.log ? { filter: decades } : {}) },
     values: (u, splits) => splits.map((v) => (v === null || v === undefined ? "" : show(which.unit)(v))),
-    ...(which.log ? { filter: decades } : {}),
-    ...(scale === "y" ? { size: narrow ? 52 : 66 } : { space: narrow ? 60 : 80 }),
+    ...(which.log ? { filter: scale === "x" ? everyOther : decades } : {}),
+    ...(which.unit === "bytes" && !which.log ? { incrs: binary } : {}),
+    ...(scale === "y" ? { size: narrow ? 60 : 66 } : { space: narrow ? 60 : 80 }),
   });
   const options = {
-    width: target.clientWidth, height: narrow ? 250 : 360,
+    width: target.clientWidth, height: narrow ? 260 : 360, padding: [10, narrow ? 16 : 30, 0, 0],
     scales: {
       x: { time: false, ...(x.log ? { distr: 3, log: 10 } : {}) },
       y: y.log ? { distr: 3, log: 10 } : { range: (u, least, most) => [0, most > 0 ? most * 1.06 : 1] },
