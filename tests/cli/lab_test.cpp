@@ -1,12 +1,16 @@
 // lab_test.cpp - `steady lab`: every experiment with an exact reference agrees with it, and
 // the command says what it does not have or cannot do.
 //
-// Experiments are tested by their own checks, which this file runs; what a check is worth is
-// shown by tests/bugs/lab-*.
+// Experiments are tested by their own checks, which this file runs. What becomes of a check
+// that fails is shown with experiments that go wrong on purpose (self_test.cpp).
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <csignal>
 #include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -15,6 +19,7 @@
 namespace {
 
 using nlohmann::json;
+using steady::test::command;
 using steady::test::contains;
 using steady::test::outcome;
 using steady::test::read_file;
@@ -116,6 +121,53 @@ TEST(Lab, RepeatingGivesSpreads) {
         EXPECT_EQ(each["values"].size(), 3u) << each["label"];
         EXPECT_LE(each["smallest"], each["median"]);
     }
+}
+
+TEST(Lab, ADeviationIsShownAndEndsWithExitCode1) {
+    for (const bool only_checks : {true, false}) {
+        std::vector<std::string> words{"lab", "self-test-deviates", "map-grow"};
+        if (only_checks) words.push_back("--check");
+        const outcome said = run(words);
+        EXPECT_EQ(said.exit_code, 1) << said.err;
+        for (const char* part :
+             {"FAIL one and two", "seen      3", "expected  4", "FAIL two within three to four",
+              "ok   one and one", "map-grow", "2 FAILED"}) {
+            EXPECT_TRUE(contains(said.out, part));
+        }
+    }
+    const json report = json::parse(run({"lab", "self-test-deviates", "--json"}).out);
+    EXPECT_FALSE(report["passed"]);
+    EXPECT_TRUE(report["experiments"][0]["checks"][0]["passed"]);
+    EXPECT_FALSE(report["experiments"][0]["checks"][1]["passed"]);
+}
+
+TEST(Lab, AnExperimentThatCrashesIsAFailedOneAndTheOthersStillRun) {
+    const outcome said = run({"lab", "self-test-crashes", "self-test-throws", "map-grow"});
+    EXPECT_EQ(said.exit_code, 1);
+    for (const char* part : {"self-test-crashes was ended by signal 9", "no <tape> left",
+                             "the inserts that start a growth", "2 FAILED"}) {
+        EXPECT_TRUE(contains(said.out, part));
+    }
+}
+
+TEST(Lab, WhatAnExperimentSaysIsTextAndNoMarkupOnItsPage) {
+    const scratch_directory files;
+    const std::string folder = (files.path() / "pages").string();
+    EXPECT_EQ(run({"lab", "self-test-throws", "--html", folder}).exit_code, 1);
+    EXPECT_TRUE(contains(read_file(folder + "/self-test-throws.html"), "no &lt;tape&gt; left"));
+}
+
+TEST(Lab, CtrlCPrintsWhatWasFinished) {
+    command lab({"lab", "map-grow", "growth-latency", "--repeat", "1000"});
+    lab.start();
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    while (!lab.ended() && steady::test::children_of(lab.process()).empty()) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    kill(lab.process(), SIGINT);
+    const outcome said = lab.finish();
+    EXPECT_EQ(said.exit_code, 130);
+    EXPECT_TRUE(contains(said.err, "of 2 experiments"));
 }
 
 }  // namespace

@@ -123,6 +123,7 @@ const entry& find(const std::vector<entry>& all, const std::string& name) {
     std::size_t least = 4;
     for (const entry& each : all) {
         if (name == each.name || strcasecmp(name.c_str(), each.id) == 0) return each;
+        if (each.hidden) continue;
         if (const std::size_t d = distance(name, each.name); d < least) {
             least = d;
             nearest = &each;
@@ -153,7 +154,8 @@ std::vector<entry> choose(const lab_options& options, const std::vector<entry>& 
         throw usage_error("name an experiment, or --all; `steady lab --list` shows them");
     }
     for (const entry& each : all) {
-        if (each.run != nullptr && (!options.check || each.exact)) chosen.push_back(each);
+        if (each.run == nullptr || each.hidden) continue;
+        if (!options.check || each.exact) chosen.push_back(each);
     }
     return chosen;
 }

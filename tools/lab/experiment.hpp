@@ -115,6 +115,7 @@ struct entry {
     bool exact = false;
     void (*run)(laboratory& lab) = nullptr;
     const char* missing = "";  // why there is no run yet
+    bool hidden = false;       // neither listed nor in --all: for tests of the lab itself
 };
 
 /// Registers an entry while the program starts.

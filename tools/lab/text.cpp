@@ -97,7 +97,7 @@ std::string list_of(const std::vector<entry>& all) {
             later += wrapped(fmt::format("  {:<5} {:<20} ", each.id, each.name), each.missing);
             continue;
         }
-        ++ready;
+        if (!each.hidden) ++ready;
     }
     std::string text = fmt::format("Available: {}. * has exact references (--check).\n\n", ready);
     for (const entry& each : all) {
@@ -112,7 +112,9 @@ std::string list_of(const std::vector<entry>& all) {
 
 std::string list_json(const std::vector<entry>& all) {
     json list = json::array();
-    for (const entry& each : all) list.push_back(of(each));
+    for (const entry& each : all) {
+        if (!each.hidden) list.push_back(of(each));
+    }
     return list.dump(2) + '\n';
 }
 
