@@ -14,6 +14,7 @@
 
 #include "demo/demo.hpp"
 #include "lab/lab.hpp"
+#include "plan/plan.hpp"
 #include "replay/replay.hpp"
 #include "run/run.hpp"
 #include "steady/core/version.hpp"
@@ -51,6 +52,7 @@ int run(int count, char** arguments) {
     add_demo_command(app, exit_code);
     add_run_command(app, exit_code);
     add_lab_command(app, exit_code);
+    add_plan_command(app, exit_code);
     add_replay_command(app, exit_code);
     add_help_command(app);
     try {
