@@ -219,6 +219,49 @@ TEST(schedules, an_exact_size_stops_writers_but_not_for_ever) {
     EXPECT_TRUE(good) << seen;
 }
 
+// The promise, counted: while others grow the map, a reader takes no lock, stores nothing
+// and waits for nobody.
+thread_local bool is_reader = false;
+std::atomic<std::uint64_t> reader_loads{0}, reader_stores{0}, reader_locks{0}, reader_waits{0};
+void count_steps(steady::concurrent_detail::step s) {
+    if (!is_reader) return;
+    using steady::concurrent_detail::step;
+    (s == step::load    ? reader_loads
+     : s == step::store ? reader_stores
+     : s == step::lock  ? reader_locks
+                        : reader_waits)
+        .fetch_add(1, std::memory_order_relaxed);
+}
+TEST(reads, take_no_lock_store_nothing_and_wait_for_nobody_while_the_map_grows) {
+    steady::concurrent_map<std::uint64_t, std::uint64_t> map;
+    map.insert(0, 0);
+    std::atomic<std::uint64_t> inserted{1};
+    std::atomic<bool> reading{false};
+    steady::concurrent_detail::step_hook.store(&count_steps);
+    std::thread reader([&] {
+        is_reader = true;
+        std::mt19937_64 random(1);
+        while (inserted < 150'000) {
+            const std::uint64_t n = random() % inserted.load();
+            ASSERT_EQ(map.find(n), n);
+            ASSERT_FALSE(map.contains(n + 1'000'000));
+            reading = true;
+        }
+    });
+    while (!reading) std::this_thread::yield();
+    for (std::uint64_t i = 1; i < 150'000; ++i) {
+        map.insert(i, i);
+        inserted = i + 1;
+    }
+    reader.join();
+    steady::concurrent_detail::step_hook.store(nullptr);
+    EXPECT_GT(map.stats().segments_split, 100u);
+    EXPECT_GT(reader_loads, 1000u);
+    EXPECT_EQ(reader_stores, 0u);
+    EXPECT_EQ(reader_locks, 0u);
+    EXPECT_EQ(reader_waits, 0u);
+}
+
 TEST(linearizability, the_checker_knows_right_from_wrong) {
     operation insert{k::insert, 1, {}, true, 1, 4}, find{k::find, 0, 1, false, 2, 3};
     EXPECT_TRUE(linearizable({insert, find}));  // they overlap

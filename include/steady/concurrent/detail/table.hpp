@@ -191,7 +191,8 @@ public:
                 continue;
             }
             group_type& home = at.groups[at.home];
-            __builtin_prefetch(reinterpret_cast<char*>(&home) + 64, 1);
+            prefetch_to_write(&home);
+            prefetch_to_write(reinterpret_cast<char*>(&home) + 64);
             const std::uint64_t state = home.state.load();
             if ((state & locked_bit) != 0 || !home.state.lock(state, state | locked_bit)) {
                 p.wait();
