@@ -7,13 +7,10 @@
 #include <cstring>
 #include <utility>
 
-#include "steady/core/units.hpp"
-#include "steady/os/memory.hpp"
+#include "steady/profile/detail/in_pages.hpp"
 
 namespace steady::web {
 namespace {
-
-constexpr std::size_t smallest = std::size_t{64} << 10;  // a page, where pages are largest
 
 /// Length of the well-formed UTF-8 sequence at the start of `s`; 0 when there is none.
 std::size_t utf8_length(std::string_view s) noexcept {
@@ -46,15 +43,14 @@ bool page_text::make_room(std::size_t more) noexcept {
         failed_ = true;
         return false;
     }
-    const std::size_t room = std::bit_ceil(wanted < smallest ? smallest : wanted);
-    const result<std::byte*> pages = os::map_plain(bytes{room}, "steady debug server");
-    if (!pages) {
+    const std::size_t room = std::bit_ceil(wanted < page_step ? page_step : wanted);
+    char* const fresh = static_cast<char*>(take_pages(room));
+    if (fresh == nullptr) {
         failed_ = true;
         return false;
     }
-    char* fresh = reinterpret_cast<char*>(*pages);
     if (size_ != 0) std::memcpy(fresh, data_, size_);
-    if (data_ != nullptr) static_cast<void>(os::unmap_plain(data_, bytes{capacity_}));
+    if (data_ != nullptr) give_pages_back(data_, capacity_);
     data_ = fresh;
     capacity_ = room;
     return true;
@@ -146,7 +142,7 @@ void page_text::clear(std::size_t keep) noexcept {
 }
 
 void page_text::release() noexcept {
-    if (data_ != nullptr) static_cast<void>(os::unmap_plain(data_, bytes{capacity_}));
+    if (data_ != nullptr) give_pages_back(data_, capacity_);
     data_ = nullptr;
     size_ = capacity_ = 0;
 }
