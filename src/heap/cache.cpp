@@ -30,6 +30,23 @@ std::uint32_t grown(std::uint32_t capacity, span_class sclass) noexcept {
     return next < limit ? next : limit;
 }
 
+// Objects of more than 8 KiB go home at once: whoever writes one spends more than our
+// slow path takes, and one of each class would be half a megabyte.
+bool is_cached_when_freed(span_class sclass) noexcept {
+    return class_size[sclass >> 1] <= 8192;
+}
+
+// Objects of more than 256 bytes take as many slow paths for one step as the magazine
+// has slots: a class with 2,000 allocations in all then holds 18 of them, not 60, and
+// one that is allocated from all the time has its full magazine after 90,000.
+bool earns_growth(bin_state& st, span_class sclass) noexcept {
+    if (class_size[sclass >> 1] <= 256 || ++st.slow_calls >= st.capacity) {
+        st.slow_calls = 0;
+        return true;
+    }
+    return false;
+}
+
 // A refill adds `capacity` objects to at most half as many freed ones; the push
 // magazine has room for all of them, so that a thread which frees what it
 // allocates only ever swaps.
@@ -119,7 +136,7 @@ void* thread_cache::sample(span_class sclass, std::size_t size) noexcept {
 // and sends away a magazine that it fetches again at once.
 bool thread_cache::refill(span_class sclass) noexcept {
     bin_state& st = states_[sclass];
-    st.capacity = grown(st.capacity, sclass);
+    if (earns_growth(st, sclass)) st.capacity = grown(st.capacity, sclass);
     const auto freed = [&] { return distance(st.push_floor, bins[sclass].push.load(relaxed)); };
     const bool from_depot = use_depot && depots.has_any(node, sclass);
     const std::size_t incoming = from_depot ? magazine_limit(sclass) : 0;
@@ -233,8 +250,7 @@ void thread_cache::free(span_class sclass, void* object) noexcept {
     bin& b = bins[sclass];
     bin_state& st = states_[sclass];
     if (st.push_magazine == nullptr) {
-        st.push_magazine = get_empty_magazine();
-        if (st.push_magazine == nullptr) {
+        if (!is_cached_when_freed(sclass) || (st.push_magazine = get_empty_magazine()) == nullptr) {
             put_one(sclass, object);
             return;
         }
@@ -243,7 +259,8 @@ void thread_cache::free(span_class sclass, void* object) noexcept {
         b.push.store(st.push_floor, relaxed);
         b.push_end.store(st.push_floor + push_slots(st.capacity), relaxed);
     } else if (b.push.load(relaxed) >= b.push_end.load(relaxed)) {
-        const std::uint32_t larger = grown(st.capacity, sclass);
+        const std::uint32_t larger =
+            earns_growth(st, sclass) ? grown(st.capacity, sclass) : st.capacity;
         if (push_slots(larger) > push_slots(st.capacity)) {
             st.capacity = larger;
         } else if (b.pop.load(relaxed) == st.held_floor) {

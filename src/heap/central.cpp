@@ -31,6 +31,10 @@ void unlink(central_list& list, span* s) noexcept {
 
 constexpr auto relaxed = std::memory_order_relaxed;
 
+// An empty span is kept up to this size: a longer one holds few objects, and what its
+// pages cost a small program is more than a new span now and then.
+constexpr std::uint32_t most_kept_pages = 2;
+
 // `count` bits from `first` on, within one word.
 constexpr std::uint64_t bit_run(unsigned first, unsigned count) noexcept {
     return (~std::uint64_t{0} >> (64 - count)) << first;
@@ -226,7 +230,7 @@ void heap_core::returned(central_list& list, span* s, std::size_t count) noexcep
     if (s->free_count == 0) append(list, s);
     s->free_count = static_cast<std::uint16_t>(s->free_count + count);
     if (s->free_count != s->object_count) return;
-    if (list.empty_spans == 0) {
+    if (list.empty_spans == 0 && s->page_count <= most_kept_pages) {
         list.empty_spans = 1;
         return;
     }

@@ -2,6 +2,7 @@
 // depots.hpp.
 #include "steady/heap/detail/depots.hpp"
 
+#include <algorithm>
 #include <new>
 
 #include "steady/heap/detail/central.hpp"
@@ -22,6 +23,8 @@ constinit std::atomic<std::int64_t> empty_low_water{0};  // fewest since the las
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::int64_t small_heap_bound = 96 << 10;
 constexpr std::size_t memory_share = 128;
+constexpr std::int64_t small_heap_held = 512 << 10;
+constexpr std::size_t held_share = 64;
 constexpr std::int64_t relief_worthwhile = 64 << 10;
 constexpr std::size_t relief_budget = 16;  // magazines: some 2,000 objects; see relieve()
 
@@ -92,11 +95,14 @@ void depot_set::put(unsigned node, span_class sclass, magazine* full) noexcept {
 }
 
 bool depot_set::has_room() const noexcept {
-    const auto bound =
-        static_cast<std::int64_t>(os::ledgers().ready.value().count() / memory_share);
+    const std::size_t ready = os::ledgers().ready.value().count();
+    const auto most_held = static_cast<std::int64_t>(ready / held_share);
+    if (held_bytes_.load(relaxed) >= std::max(most_held, small_heap_held)) return false;
+    const auto bound = static_cast<std::int64_t>(ready / memory_share);
     const std::int64_t used =
         magazines_.load(relaxed) * static_cast<std::int64_t>(sizeof(magazine));
-    return used < (bound > small_heap_bound ? bound : small_heap_bound);
+    if (used < small_heap_bound) return true;
+    return used < bound && !store.needs_fresh_pages(0, 1);
 }
 
 void depot_set::relieve(heap_core& core) noexcept {

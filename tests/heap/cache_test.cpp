@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <set>
@@ -73,6 +74,25 @@ void expect_ordered(thread_cache& cache) {
     for (const bin& b : cache.bins) {
         ASSERT_LE(b.pop_floor.load(), b.pop.load()) << "K1";
         ASSERT_LE(b.push.load(), b.push_end.load()) << "K2";
+    }
+}
+
+// What a thread keeps is resident when the program is at its largest.
+TEST(Cache, KeepsNoObjectAbove8KiBAndFewAbove1KiB) {
+    for (unsigned size_class = 1; size_class < class_count; ++size_class) {
+        own_cache own;
+        const span_class sclass = noscan_class(size_class);
+        const std::size_t size = class_size[size_class];
+        for (int round = 0; round < 300; ++round) {
+            std::vector<void*> some;
+            for (int i = 0; i < 200; ++i) some.push_back(own.allocate(sclass));
+            for (void* p : some) own.free(sclass, p);
+        }
+        const std::size_t most = size > 8192   ? 0
+                                 : size > 1024 ? 3 * std::max<std::size_t>(size, 8192)
+                                               : 3 * (64 << 10);
+        EXPECT_LE(own.cache->cached_bytes(), most) << size;
+        EXPECT_EQ(own.counts(sclass).allocated, own.counts(sclass).freed);
     }
 }
 

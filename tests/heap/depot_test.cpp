@@ -224,6 +224,17 @@ TEST_F(Depots, AreFullAtAShareOfTheHeap) {
     EXPECT_GE(put_in * sizeof(magazine), bound);
 }
 
+TEST_F(Depots, HoldObjectsForAShareOfTheHeap) {
+    const std::size_t ready = os::ledgers().ready.value().count();
+    const std::size_t bound = std::max<std::size_t>(ready / 64, 512 << 10);
+    std::size_t held = 0;
+    for (; depots.has_room(); held += 126 * 1024) {
+        ASSERT_LT(held, bound);
+        depots.put(0, of_1024, full(of_1024, 126));
+    }
+    EXPECT_GE(held, bound);
+}
+
 // ---- In the default heap.
 
 TEST(DefaultDepots, CarryObjectsFromAThreadThatFreesToOneThatAllocates) {

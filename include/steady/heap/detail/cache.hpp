@@ -73,6 +73,7 @@ struct bin_state {
     std::uint64_t until_sample{0};  // objects until the next sample; 0: not drawn
     std::uint64_t drawn_with{0};    // the period of that draw, or of the sample that is due
     std::uint32_t capacity{0};      // slots in use of each magazine: grows to the class's limit
+    std::uint32_t slow_calls{0};    // since the capacity last grew
 };
 
 struct class_counts {
@@ -170,14 +171,14 @@ private:
     std::uint32_t drawn_in_{0};  // sampler::epoch() of the draws
 };
 
-/// Slots a magazine of this class uses at most, 2..126: 64 KiB of objects up to
-/// 1 KiB; of larger ones, whose first touch costs more than our slow path, 16 KiB.
+/// Slots a magazine of this class uses at most, 1..126: 64 KiB of objects up to
+/// 1 KiB; of larger ones, whose first touch costs more than our slow path, 8 KiB.
 [[nodiscard]] constexpr std::uint32_t magazine_limit(span_class sclass) noexcept {
     const std::size_t size = class_size[sclass >> 1];
     if (size == 0) return 0;
     const std::size_t fitting =
-        (size <= 1024 ? std::size_t{64} << 10 : std::size_t{16} << 10) / size;
-    return static_cast<std::uint32_t>(fitting < 2                      ? 2
+        (size <= 1024 ? std::size_t{64} << 10 : std::size_t{8} << 10) / size;
+    return static_cast<std::uint32_t>(fitting < 1                      ? 1
                                       : fitting > magazine::slot_count ? magazine::slot_count
                                                                        : fitting);
 }

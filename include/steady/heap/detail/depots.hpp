@@ -2,10 +2,11 @@
 // the centrals, bounded in bytes.
 //
 // What the depot holds keeps spans from emptying, so three things limit it:
-//   bound    the magazines themselves take at most a 128th of the heap (96 KiB in a
-//            small one); beyond it objects go straight to their spans. A program
-//            that frees millions of small objects at its end would otherwise reach
-//            its highest resident set while it tidies up: 8 bytes an object
+//   bound    objects for a 64th of the heap (512 KiB in a small one), and magazines
+//            that take a 128th of it, from 96 KiB on only in pages that lie free;
+//            beyond it objects go straight to their spans. A program that frees
+//            millions of small objects at its end would otherwise reach its highest
+//            resident set while it tidies up: 8 bytes an object
 //   need     the fewest magazines a depot held since the last trim are magazines
 //            nobody would have missed: the scavenger returns them each tick
 //   relief   before anybody takes fresh pages from the OS, some magazines are
