@@ -98,13 +98,19 @@ namespace {
 
 // In a program that links the heap. The drop-in library registers handlers of its
 // own, before everybody else's. Called with no lock held: libc may allocate for the
-// handler, and a program may have put this heap below its malloc.
+// handler, and a program may have put this heap below its malloc; that call comes back
+// here, opens the heap and passes. Every other thread waits: whoever used the heap before the handlers
+// are there could hold a lock while somebody forks. A child that was forked from within
+// the registration starts it anew, as pthread_once promises.
 void register_fork_handlers() noexcept {
 #if !defined(STEADY_MALLOC_LIBRARY)
-    static constinit std::atomic<bool> registered{false};
-    if (!registered.exchange(true)) {
-        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-    }
+    static constinit pthread_once_t once = PTHREAD_ONCE_INIT;
+    static constinit __thread bool registering __attribute__((tls_model("initial-exec"))) = false;
+    if (registering) return;
+    registering = true;
+    pthread_once(&once,
+                 [] { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); });
+    registering = false;
 #endif
 }
 

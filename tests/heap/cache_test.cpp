@@ -104,6 +104,16 @@ TEST(Cache, StaysOrderedAndCountsExactlyAtEveryStep) {
     wyrand random(1);
     std::vector<void*> live[span_class_count];
     class_counts expected[span_class_count];
+    for (int round = 0; round < 400; ++round) {  // until the magazines of one class are full size
+        std::vector<void*> some;
+        for (int i = 0; i < 400; ++i) some.push_back(c.allocate(classes[3]));
+        for (void* p : some) {
+            c.free(classes[3], p);
+            expect_ordered(*c.cache);
+        }
+        expected[classes[3]].allocated += some.size();
+        expected[classes[3]].freed += some.size();
+    }
     for (int i = 0; i < 60'000; ++i) {
         const span_class sclass = classes[random.fastrandn(7)];
         auto& mine = live[sclass];
