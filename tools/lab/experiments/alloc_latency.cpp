@@ -33,8 +33,8 @@ void run(laboratory& lab) {
             const std::uint64_t start = decltype(ticks)::now();
             void* const p = allocate(size, 8);
             const std::uint64_t took = decltype(ticks)::now() - start;
-            kept.push_back(p);
             const bool fault = minor_faults() != faults;
+            kept.push_back(p);
             const auto span = reinterpret_cast<std::uintptr_t>(find_object(p).span_base);
             if (kernel.count() != calls || fault) {
                 grown.record(took);

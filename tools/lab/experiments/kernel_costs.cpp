@@ -84,7 +84,7 @@ void tlb(laboratory& lab) {
         }
         const auto time = [&](auto&& work) {
             std::vector<double> found;
-            for (int i = 0; i < loops; ++i) found.push_back(nanoseconds_of(work));
+            for (int i = 0; i < loops; ++i) found.push_back(wall_nanoseconds_of(work));
             return summarise(found).median;
         };
         const char* const reported = others == 0   ? "0.3 us, no flush"
@@ -118,11 +118,13 @@ void tlb(laboratory& lab) {
         const std::uint64_t before = counter.possible() ? counter.read() : 0;
         const double each = nanoseconds_each(200'000, [&] {
             for (int i = 0; i < 200'000; ++i) {
-                at = (at * 5 + 7) % count;
-                // The place in the page differs, or the pages would share a few cache sets.
-                keep(static_cast<const void*>(far + at * page));
-                asm volatile("" : : "r"(far[at * page + at % 64 * 64]));
+                // Where to read next depends on what was read, or the processor would have
+                // several reads under way. The place in the page differs, or the pages
+                // would share a few sets of the cache.
+                const char read = far[at * page + at % 64 * 64];
+                at = (at * 5 + 7 + static_cast<unsigned char>(read)) % count;
             }
+            keep(at);
         });
         if (counter.possible()) {
             lab.figure(fmt::format("reads over {} pages: TLB misses", count),

@@ -2,6 +2,7 @@
 // or what is there after 500 ms.
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -56,7 +57,7 @@ public:
 private:
     std::mutex mutex_;
     std::condition_variable ready_;
-    std::vector<item> waiting_;
+    std::deque<item> waiting_;
     std::size_t wanted_ = 128;
     bool closed_ = false;
 };
@@ -86,7 +87,7 @@ outcome migrate(std::size_t batch_size, std::uint64_t count, std::chrono::micros
             }
         }
     });
-    found.seconds = nanoseconds_of([&] {
+    found.seconds = wall_nanoseconds_of([&] {
                         for (std::uint64_t i = 0; i < count; ++i) {
                             queue.put({finalise(i), monotonic_nanoseconds()});
                             if (pause.count() > 0) std::this_thread::sleep_for(pause);

@@ -155,7 +155,7 @@ void mcache_miss(laboratory& lab) {
                        summarise(took).median, unit::nanoseconds);
         }
     }
-    lab.note("More threads than CPUs share them, and the clock runs for those that wait.");
+    lab.note("Each thread's time on a CPU.");
 }
 
 const experiment misses{{.id = "E-34",
