@@ -112,7 +112,7 @@ result simulate(const program& p, double period, bool tuned, std::uint64_t seed)
                     profile::detail::solve_periods(loads, period, periods);
                     for (unsigned c = 1; c < class_count; ++c) {
                         set(c, periods[c] != 0 ? static_cast<double>(periods[c]) : period);
-                        loads[c].allocated = 0;
+                        loads[c].allocated /= 2;
                     }
                 }
             }

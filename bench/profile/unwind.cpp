@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <vector>
 
-#include <execinfo.h>
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
 #include <unwind.h>
@@ -61,9 +60,6 @@ int by_libgcc(void** out) {
         &c);
     return c.n;
 }
-int by_glibc(void** out) {
-    return backtrace(out, most);
-}
 
 struct measured {
     method run;
@@ -97,14 +93,13 @@ int main() {
         {"libunwind unw_backtrace", &by_unw_backtrace, 10'000},
         {"libunwind unw_step", &by_cursor, 200},
         {"libgcc _Unwind_Backtrace", &by_libgcc, 500},
-        {"glibc backtrace", &by_glibc, 500},
     };
     constexpr int depths[] = {20, 35, 100};
-    double best[5][3];
-    int frames[5][3] = {};
+    double best[4][3];
+    int frames[4][3] = {};
     for (auto& row : best) std::fill(row, row + 3, 1e18);
     for (int round = 0; round < 15; ++round) {
-        for (int i = 0; i < 5; ++i) {
+        for (int i = 0; i < 4; ++i) {
             for (int d = 0; d < 3; ++d) {
                 measured m{methods[i].run, methods[i].repeat};
                 at_depth(depths[d], m);
@@ -114,7 +109,7 @@ int main() {
         }
     }
     std::printf("%-26s %10s %14s %14s\n", "", "ns/frame", "35 levels, ns", "frames there");
-    for (int i = 0; i < 5; ++i) {
+    for (int i = 0; i < 4; ++i) {
         std::printf("%-26s %10.1f %14.0f %14d\n", methods[i].name,
                     (best[i][2] - best[i][0]) / (frames[i][2] - frames[i][0]), best[i][1],
                     frames[i][1]);

@@ -63,8 +63,9 @@ void solve_periods(const class_load* loads, double period, std::uint64_t* period
         const double size = class_size[c];
         usual[c] = 1 - exp_minus(size / period);
         if (loads[c].allocated <= 0 && loads[c].live <= 0) continue;
-        // One object more than was seen: what did not come may come.
-        worth[c] = size * __builtin_sqrt(loads[c].live / (loads[c].allocated + 1));
+        // What did not come lately may come: all that lives, once in 50 looks, and one more.
+        const double expected = loads[c].allocated + loads[c].live / 50 + 1;
+        worth[c] = size * __builtin_sqrt(loads[c].live / expected);
         budget += loads[c].allocated * usual[c];
     }
     if (budget <= 0) return;
@@ -100,6 +101,7 @@ constinit std::atomic<std::uint64_t> samples_since{0};
 constinit std::atomic<std::uint64_t> last_look{0};
 constinit os::background_thread thread;
 constinit std::uint64_t mallocs_before[class_count] = {};  // of the thread alone
+constinit double came_lately[class_count] = {};            // each look counts half of the next
 
 void tune(void*) {
     const heap_interface* h = heap();
@@ -110,7 +112,9 @@ void tune(void*) {
     class_load loads[class_count];
     for (unsigned c = 1; c < class_count; ++c) {
         loads[c].live = static_cast<double>(s.by_size[c].mallocs - s.by_size[c].frees);
-        loads[c].allocated = static_cast<double>(s.by_size[c].mallocs - mallocs_before[c]);
+        came_lately[c] =
+            came_lately[c] / 2 + static_cast<double>(s.by_size[c].mallocs - mallocs_before[c]);
+        loads[c].allocated = came_lately[c];
         mallocs_before[c] = s.by_size[c].mallocs;
     }
     std::uint64_t periods[class_count];

@@ -87,7 +87,10 @@ TEST(HeapProfile, TheSumOfFragSpaceIsInUseMinusLive) {
         const sampling on(rate);
         std::vector<void*> held;
         wyrand random(7);
-        for (int i = 0; i < 20'000; ++i) held.push_back(allocate(16 + random() % 1500));
+        for (int i = 0; i < 20'000; ++i) {
+            held.push_back(allocate(16 + random() % 1500));
+            *static_cast<char*>(held.back()) = 1;
+        }
         for (std::size_t i = 0; i < held.size(); ++i) {
             if (i % 4 != 0) deallocate(held[i]);  // most objects of each span are free now
         }

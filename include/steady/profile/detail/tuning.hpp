@@ -27,7 +27,7 @@ namespace steady::profile::detail {
 
 struct class_load {
     double live = 0;       // objects alive
-    double allocated = 0;  // objects since the last look
+    double allocated = 0;  // objects since the last look, and half of those before
 };
 
 /// Periods for loads[class_count], given the one period of all. A class that allocated
