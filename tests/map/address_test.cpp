@@ -1,8 +1,6 @@
-// address_test.cpp - the arithmetic of growing: shares, continuity, and that the state
-// can be walked forwards, backwards and reached directly.
-#include <array>
+// address_test.cpp - the arithmetic of stretching: even shares, order, and that the state can
+// be walked both ways.
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -14,106 +12,94 @@ namespace {
 
 using namespace steady::detail;
 
-TEST(Address, A1_PositionsShareTheIndicesEvenly) {
-    for (unsigned g = 1; g <= most_positions; ++g) {
-        std::vector<unsigned> count(g);
-        for (const unsigned p : position_rows[g]) {
-            ASSERT_LT(p, g);
-            ++count[p];
-        }
-        for (const unsigned n : count) {
-            EXPECT_GE(n, position_indices / g);
-            EXPECT_LE(n, position_indices / g + 1);
+constexpr std::uint64_t some_sizes[] = {1, 2, 3, 5, 16, 80, 100, 1616, 4096, 104'208, 1'048'577};
+
+TEST(Address, A1_AllGroupsHaveTheSameShareOfTheHashes) {
+    for (const std::uint64_t groups : some_sizes) {
+        const std::uint64_t share = groups == 1 ? 0 : ~std::uint64_t{0} / groups;
+        for (std::uint64_t n = 0; n + 1 < groups; ++n) {
+            const std::uint64_t width = first_hash(n + 1, groups) - first_hash(n, groups);
+            ASSERT_GE(width, share) << n << " of " << groups;
+            ASSERT_LE(width, share + 1) << n << " of " << groups;
         }
     }
 }
 
-TEST(Address, A2_TheEndOfOneLevelIsTheBeginningOfTheNext) {
+TEST(Address, A2_ALargerScaleIsAStretchedOne) {
     steady::splitmix64 random(1);
-    growth_state end, begin;
-    while (begin.level < 3) begin.advance();
-    end = begin;
-    end.retreat();
-    ASSERT_EQ(end.level + 1, begin.level);
-    // One family short of the end: all others are where the next level wants them.
-    auto before = std::make_unique<address_function<4>>(),
-         after = std::make_unique<address_function<4>>();
-    before->set(end);
-    after->set(begin);
-    for (int i = 0; i < 100000; ++i) {
+    for (int i = 0; i < 100'000; ++i) {
         const std::uint64_t hash = random.next();
-        const std::uint64_t f = (gray(hash) >> 4) & end.family_mask;
-        if (f < end.split) {
-            ASSERT_EQ(before->cluster(hash), after->cluster(hash));
+        std::uint64_t before = 0;
+        for (unsigned s = 0; s < 40; ++s) {
+            const std::uint64_t groups = clusters_at(s) * 16;
+            const std::uint64_t number = group_number(hash, groups);
+            ASSERT_LT(number, groups);
+            ASSERT_GE(number, before);
+            before = number;
         }
     }
 }
 
-TEST(Address, A3_HalfOfTheEntriesStayThroughADoubling) {
-    unsigned stay = 0, moved = 0;
-    for (unsigned x = 0; x < position_indices; ++x) {
-        stay += position_rows[partial_expansions][x] == position_rows[most_positions][x];
-        for (unsigned g = partial_expansions; g < most_positions; ++g) {
-            moved += position_rows[g][x] != position_rows[g + 1][x];
+TEST(Address, A3_TheFirstHashOfAGroupIsTheFirst) {
+    for (const std::uint64_t groups : some_sizes) {
+        EXPECT_EQ(first_hash(0, groups), 0u);
+        for (std::uint64_t n = 1; n < groups; ++n) {
+            const std::uint64_t first = first_hash(n, groups);
+            ASSERT_EQ(group_number(first, groups), n);
+            ASSERT_EQ(group_number(first - 1, groups), n - 1);
         }
-    }
-    EXPECT_EQ(stay, position_indices / 2);
-    EXPECT_LE(moved, position_indices * 7 / 10);  // 7/12 for K = 2 is the least possible
-}
-
-TEST(Address, A4_SplitsMoveEntriesUpwardsOnly) {
-    for (unsigned g = 1; g < most_positions; ++g) {
-        for (unsigned x = 0; x < position_indices; ++x) {
-            EXPECT_GE(position_rows[g + 1][x], position_rows[g][x]);
-        }
+        EXPECT_EQ(group_number(~std::uint64_t{0}, groups), groups - 1);
     }
 }
 
-TEST(Address, ClustersAreNumberedWithoutGapsAndWalkedBothWays) {
+TEST(Address, A4_StepsAreWalkedBothWays) {
     growth_state s;
     std::vector<growth_state> states;
-    for (std::uint64_t n = 1; n < 5000; ++n) {
-        ASSERT_EQ(s.clusters(), n);
-        const growth_state direct = growth_state::with_clusters(n);
-        ASSERT_EQ(direct.split, s.split);
-        ASSERT_EQ(direct.level, s.level);
-        ASSERT_EQ(direct.stage, s.stage);
-        ASSERT_EQ(direct.family_mask, s.family_mask);
-        // The new cluster is the one the family that is split gets.
-        ASSERT_EQ(s.split + (std::uint64_t{s.stage} << s.level), n);
+    for (int i = 0; i < 5000; ++i) {
+        states.push_back(s);
         s.advance();
     }
-    for (std::uint64_t n = 4999; n >= 1; --n) {
+    EXPECT_GT(s.low, 15u);
+    while (!states.empty()) {
         s.retreat();
-        ASSERT_EQ(s.clusters(), n);
-        ASSERT_EQ(s.level, growth_state::with_clusters(n).level);
-        ASSERT_EQ(s.stage, growth_state::with_clusters(n).stage);
+        ASSERT_EQ(s, states.back());
+        states.pop_back();
     }
+    EXPECT_EQ(s, growth_state{});
 }
 
-TEST(Address, RandomHashesFillAllClustersOfAStageEvenly) {
-    steady::splitmix64 random(2);
-    for (const std::uint64_t clusters : {1u, 2u, 3u, 4u, 16u, 24u, 32u, 192u}) {
-        auto f = std::make_unique<address_function<4>>();
-        f->set(growth_state::with_clusters(clusters));
-        std::vector<unsigned> count(clusters);
-        constexpr unsigned each = 10000;
-        for (std::uint64_t i = 0; i < clusters * each; ++i) {
-            const std::uint64_t c = f->cluster(random.next());
-            ASSERT_LT(c, clusters);
-            ++count[c];
-        }
-        for (const unsigned n : count) {
-            EXPECT_GT(n, each * 93 / 100) << clusters;  // 1.6 % from the rows, and noise
-            EXPECT_LT(n, each * 107 / 100) << clusters;
-        }
+TEST(Address, NoPassStretchesByMoreThanAHalfAndLongOnesByAQuarter) {
+    constexpr unsigned thirds = 17;  // of a doubling, from this scale on
+    for (unsigned s = 1; s < 80; ++s) {
+        EXPECT_GT(clusters_at(s + 1), clusters_at(s));
+        EXPECT_LE(2 * clusters_at(s + 1), 3 * clusters_at(s)) << s;
+    }
+    for (unsigned s = thirds; s < 80; ++s) {
+        EXPECT_LE(32 * clusters_at(s + 1), 41 * clusters_at(s)) << s;
+        EXPECT_EQ(clusters_at(s + 3), 2 * clusters_at(s));
+        EXPECT_EQ(scales_to_half(s + 3), 3u);
+    }
+    EXPECT_EQ(scales_to_half(0), 0u);
+    EXPECT_EQ(scales_to_half(1), 1u);
+}
+
+TEST(Address, LimitsRiseWithEveryStepAndEndWhenTheLowScaleIsFull) {
+    constexpr std::uint64_t full = 200;
+    growth_state s;
+    std::uint64_t before = 0;
+    for (int i = 0; i < 5000; ++i) {
+        const std::uint64_t limit = limit_of(s, full);
+        ASSERT_GE(limit, before);
+        ASSERT_LE(limit, s.low_clusters() * full);
+        before = limit;
+        s.advance();
     }
 }
 
 TEST(Address, NoTagMeansEmpty) {
-    for (std::uint64_t top = 0; top < 256; ++top) {
-        EXPECT_NE(tag_of(top << 56), 0);
-        EXPECT_EQ(tag_word_of(top << 56), tag_of(top << 56) * 0x01010101u);
+    for (std::uint64_t low = 0; low < 256; ++low) {
+        EXPECT_NE(tag_of(low), 0);
+        EXPECT_EQ(tag_word_of(low), tag_of(low) * 0x01010101u);
     }
 }
 

@@ -116,7 +116,7 @@ TEST(Bounds, MemoryFollowsTheDataWithinATenthOverAnOctave) {
             ++samples;
         }
     }
-    EXPECT_LE(sum / samples, 26.0);
+    EXPECT_LE(sum / samples, 25.0);
     EXPECT_LE(highest, 1.10 * sum / samples);
 }
 

@@ -20,18 +20,17 @@ namespace steady {
 struct map_memory : memory_parts {
     bytes groups;   // tags and overflow bytes
     bytes slots;    // room for entries
-    bytes unused;   // of segments: behind the last cluster, not touched yet
-    bytes control;  // addresses of segments, cluster headers
+    bytes unused;   // of a region: behind the table, not touched yet
+    bytes control;  // what a large table knows about itself
 };
 
 /// Counted by walking the tags: O(groups).
 struct map_statistics {
     std::size_t entries = 0;
     std::size_t slots = 0;
-    std::uint64_t clusters = 0;  // 0 while the map is small
-    std::uint64_t families = 0;
-    std::uint64_t splits = 0;  // since the map became large
-    std::uint64_t merges = 0;
+    std::uint64_t clusters = 0;        // 0 while the map is small
+    std::uint64_t splits = 0;          // steps of growth since the map became large
+    std::uint64_t merges = 0;          // and of shrinking
     std::uint64_t tidied = 0;          // clusters put in order after erasures
     std::uint64_t moved = 0;           // entries moved by all of these
     std::uint64_t chained_blocks = 0;  // more than clusters / 8: the hash is bad

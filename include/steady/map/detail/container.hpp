@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "steady/map/detail/growth.hpp"
+#include "steady/map/detail/inspect.hpp"
 #include "steady/map/detail/outlook.hpp"
 #include "steady/map/detail/table.hpp"
 #include "steady/map/detail/walk.hpp"
@@ -317,7 +318,7 @@ public:
     // ---- Inserting.
 
     /// Returns    the entry with the value's key, and whether it was made now.
-    /// Cost       a lookup; every 160th insertion or so splits a family, which moves some 75
+    /// Cost       a lookup; every 40th insertion or so, on average, moves a cluster of some 190
     ///            entries of 8 + 8 bytes, and never more than 1,024 with a hash that spreads.
     /// Throws     std::bad_alloc and what copying throws; the container is as before.
     std::pair<iterator, bool> insert(const value_type& value) {
@@ -410,7 +411,7 @@ public:
     ///
     /// Returns    how many were erased: 0 or 1.
     /// Cost       a lookup; after many erasures a share of tidying (one cluster) or shrinking
-    ///            (one family), bounded as for insert.
+    ///            (one cluster), bounded as for insert.
     size_type erase(const key_type& key) { return erase_found(table_.find(key)); }
     template <foreign_key<key_type, Hash, Equal> Q>
         requires(!std::convertible_to<Q, iterator> && !std::convertible_to<Q, const_iterator>)
@@ -507,11 +508,11 @@ public:
     // ---- Walking.
 
     /// Calls visit(entry) for at least `entries` entries from the cursor on, if there are so
-    /// many, and at most for a family more. Between calls everything may happen to the map:
+    /// many, and at most for a cluster more. Between calls everything may happen to the map:
     /// an entry that is there throughout is visited exactly once.
     ///
     /// Returns    where to go on; scan_cursor{} at the end.
-    /// Cost       O(entries visited + the slots of one family).
+    /// Cost       O(entries visited + the slots of one cluster).
     template <class Visit>
     scan_cursor scan(scan_cursor from, size_type entries, Visit&& visit) {
         return table_.scan(static_cast<std::uint64_t>(from), entries, [&](const position_type& at) {
@@ -627,30 +628,34 @@ protected:
     table_type table_;
 };
 
-/// Finds many keys at once: the cache misses of a batch overlap.
+/// Finds many keys at once: what a key needs is requested while those before it are found.
 template <class Container, class Keys, class Put>
 void find_batches(Container& container, const Keys& keys, Put&& put) {
     using table = std::remove_cvref_t<decltype(container.raw_table())>;
-    constexpr unsigned batch = 32;
-    std::array<std::uint64_t, batch> hashes;
-    std::array<typename table::home_place, batch> homes;
+    constexpr unsigned ahead = 16;  // two cache lines each: what a core can wait for at once
+    std::array<std::uint64_t, ahead> hashes;
+    std::array<typename table::home_place, ahead> homes;
     const table& t = container.raw_table();
     auto next = std::ranges::begin(keys);
     const auto end = std::ranges::end(keys);
     // What fits a core's own cache is found sooner than asked for.
-    constexpr std::size_t cached_slots = (std::size_t{1} << 20) / sizeof(typename table::slot_type);
+    constexpr std::size_t cached_slots = (std::size_t{1} << 19) / sizeof(typename table::slot_type);
     if (t.slot_count() < cached_slots) {
         for (; next != end; ++next) put(t.find(*next));
         return;
     }
-    while (next != end) {
-        auto key = next;
-        unsigned n = 0;
-        for (; n < batch && key != end; ++n, ++key) {
-            hashes[n] = t.hash_of(*key);
-            homes[n] = t.prefetch_home(hashes[n]);
-        }
-        for (unsigned i = 0; i < n; ++i, ++next) put(t.find_from(*next, hashes[i], homes[i]));
+    auto asked = next;
+    const auto ask = [&](unsigned i) {
+        hashes[i] = t.hash_of(*asked);
+        homes[i] = t.prefetch_home(hashes[i]);
+        ++asked;
+    };
+    for (unsigned i = 0; i < ahead && asked != end; ++i) ask(i);
+    for (unsigned i = 0; next != end; ++next, i = (i + 1) % ahead) {
+        const std::uint64_t hash = hashes[i];
+        const auto home = homes[i];
+        if (asked != end) ask(i);
+        put(t.template find_from<false>(*next, hash, home));
     }
 }
 

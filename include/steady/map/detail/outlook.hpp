@@ -12,38 +12,31 @@ namespace steady::detail {
 #define STEADY_TABLE template <class Slot, class Hash, class Equal, class Alloc>
 #define STEADY_TABLE_TYPE table<Slot, Hash, Equal, Alloc>
 
-/// small_groups  of a small table; 0 with clusters 0: no memory at all
-/// segments_taken  bytes of all segments, the first included
-/// blocks_held     chained ones and spare ones
+/// used_groups  of all runs; 0: no memory at all
+/// taken        bytes of the regions that came from the allocator
+/// blocks_held  chained ones and spare ones
 STEADY_TABLE
-map_memory STEADY_TABLE_TYPE::parts_of(std::size_t entries, unsigned small_groups,
-                                       std::uint64_t clusters, std::size_t segments_taken,
+map_memory STEADY_TABLE_TYPE::parts_of(std::size_t entries, std::uint64_t used_groups,
+                                       bool is_large, std::size_t taken,
                                        std::uint64_t blocks_held) noexcept {
     map_memory m;
-    std::uint64_t places = 0;  // slots, of clusters and chained blocks
     if constexpr (Slot::is_node) m.nodes = bytes{entries * sizeof(value_type)};
-    if (clusters != 0) {
-        const bytes headers{clusters * sizeof(cluster_header)};
-        m.groups = bytes{clusters * shape::group_area};
-        m.slots = bytes{clusters * shape::slots * sizeof(Slot)};
-        m.unused = bytes{segments_taken} - m.groups - m.slots - headers;
-        m.control = bytes{sizeof(large_state)} + headers;
+    const std::uint64_t places = used_groups * group_slots + blocks_held * shape::block_slots;
+    m.groups = bytes{used_groups * group_bytes};
+    m.slots = bytes{used_groups * group_slots * sizeof(Slot)};
+    m.array = m.groups + m.slots;
+    if (is_large) {
         m.header = bytes{sizeof(large_state)};
-        m.array = m.groups + m.slots + headers;
+        if (taken > m.array.count()) m.unused = bytes{taken} - m.array;
         m.spare = m.unused;
-        m.overflow = bytes{blocks_held * shape::block_size(shape::block_groups)};
-        m.links = bytes{(clusters + blocks_held) * sizeof(cluster_header)};
-        m.metadata = m.groups + bytes{blocks_held * shape::block_groups * group_bytes};
-        places = clusters * shape::slots + blocks_held * shape::block_slots;
-    } else if (small_groups != 0) {
-        m.groups = bytes{small_groups * group_bytes};
-        m.slots = bytes{small_groups * group_slots * sizeof(Slot)};
-        m.control = bytes{shape::block_size(small_groups)} - m.groups - m.slots;
-        m.array = m.groups + m.slots + m.control;
-        m.links = bytes{sizeof(cluster_header)};
-        m.metadata = m.groups;
-        places = small_groups * group_slots;
+        m.control = m.header;
+        m.overflow = bytes{blocks_held * shape::block_size};
+        m.links = bytes{blocks_held * sizeof(chain_header)};
+    } else if (used_groups != 0) {
+        m.control = bytes{shape::area(used_groups)} - m.array;
+        m.array = bytes{shape::area(used_groups)};
     }
+    m.metadata = m.groups + bytes{blocks_held * shape::block_groups * group_bytes};
     m.payload = bytes{entries * element::payload};
     m.vacant = bytes{(places - entries) * sizeof(Slot)} + m.unused;
     if constexpr (Slot::caches_hash) m.metadata += bytes{entries * sizeof(std::uint64_t)};
@@ -58,7 +51,7 @@ map_outlook STEADY_TABLE_TYPE::outlook(std::uint64_t entries, std::uint64_t rese
     map_outlook o;
     o.entries = entries;
     o.cluster_slots = shape::slots;
-    o.chained = {shape::block_size(shape::block_groups), shape::alignment, 0};
+    o.chained = {shape::block_size, shape::alignment, 0};
     o.chained_slots = shape::block_slots;
     const std::uint64_t wanted = entries > reserved ? entries : reserved;
     const auto add_nodes = [&] {
@@ -69,98 +62,108 @@ map_outlook STEADY_TABLE_TYPE::outlook(std::uint64_t entries, std::uint64_t rese
     // Small: one block. Growing doubles it; reserve() takes the right one at once.
     const auto small_groups_for = [](std::uint64_t n) {
         unsigned groups = 1;
-        while (groups < shape::groups && shape::small_limit(groups) < n) groups *= 2;
+        while (groups < shape::small_groups && shape::small_limit(groups) < n) groups *= 2;
         return groups;
     };
+    const std::uint64_t small_limit = shape::small_limit(shape::small_groups);
     const unsigned first = reserved == 0 ? 1 : small_groups_for(reserved);
     const unsigned groups = small_groups_for(wanted);
-    for (unsigned g = first; g < groups; g *= 2) {
+    for (unsigned g = first; g < groups && reserved <= small_limit; g *= 2) {
         o.doubling_at = shape::small_limit(g) + 1;
-        o.doubling_bytes = shape::block_size(g) + shape::block_size(2 * g);
+        o.doubling_bytes = shape::area(g) + shape::area(2 * g);
         o.moved_by_doubling += shape::small_limit(g);
         if constexpr (Slot::is_node) o.doubling_bytes += shape::small_limit(g) * sizeof(value_type);
     }
-    if (wanted <= shape::small_limit(shape::groups)) {
-        o.memory = parts_of(entries, groups, 0, 0, 0);
+    if (wanted <= small_limit) {
+        o.memory = parts_of(entries, groups, false, 0, 0);
         o.slots = groups * group_slots;
         o.grows_after = shape::small_limit(groups);
-        o.add({shape::block_size(groups), shape::alignment, 1});
+        o.add({shape::area(groups), shape::alignment, 1});
         add_nodes();
         return o;
     }
 
-    // Large: the fewest clusters whose limit is not below the entries.
-    const auto clusters_for = [](std::uint64_t n) {
-        std::uint64_t low = 1, high = 2;
-        while (limit_of(growth_state::with_clusters(high)) < n) high *= 2;
-        while (low < high) {
-            const std::uint64_t middle = low + (high - low) / 2;
-            if (limit_of(growth_state::with_clusters(middle)) < n) {
-                low = middle + 1;
-            } else {
-                high = middle;
+    // Large: pass by pass, then the steps of the last one.
+    constexpr auto groups_at = [](unsigned scale) { return clusters_at(scale) * shape::groups; };
+    growth_state s;
+    s.low = s.high = shape::first_scale;
+    if (reserved > small_limit) {
+        while (limit(s) < reserved) s.low = ++s.high;
+    } else {
+        o.moved_by_splits += static_cast<double>(small_limit);
+    }
+    std::uint64_t room = region::room_for(groups_at(s.low));
+    std::size_t taken = region::block_for(groups_at(s.low)), second = 0;
+    bool in_place = true;
+    while (limit(s) < entries) {
+        const std::uint64_t clusters = s.low_clusters();
+        in_place = room >= groups_at(s.low + 1);
+        second = in_place ? 0 : region::block_for(groups_at(s.low + 1));
+        s.high = s.low + 1;
+        s.edge = 1;
+        const bool all = limit(s) < entries;
+        if (!all) {
+            // The fewest steps whose limit is not below the entries.
+            std::uint64_t least = 1, most = clusters - 1;
+            while (least < most) {
+                const std::uint64_t middle = least + (most - least) / 2;
+                s.edge = clusters - middle;
+                if (limit(s) < entries) {
+                    least = middle + 1;
+                } else {
+                    most = middle;
+                }
             }
+            s.edge = clusters - least;
         }
-        return low;
-    };
-    const std::uint64_t clusters = clusters_for(wanted);
-    // Made by reserve(), which takes nothing ahead.
-    const std::uint64_t made = reserved > shape::full ? clusters_for(reserved) : 1;
-    const growth_state state = growth_state::with_clusters(clusters);
+        const double steps = static_cast<double>(all ? clusters : clusters - s.edge);
+        o.moved_by_splits += steps * 0.92 * static_cast<double>(shape::full);
+        if (!all) break;
+        s.low = s.high;
+        s.edge = 0;
+        if (!in_place) {
+            room = region::room_for(groups_at(s.low));
+            taken = second;
+            second = 0;
+            in_place = true;
+        }
+    }
+
+    std::uint64_t used = groups_at(s.low);
+    if (s.passing()) {
+        // As stretch_step clears them.
+        const std::uint64_t lowest = first_hash(s.edge * shape::groups, groups_at(s.low));
+        std::uint64_t cleared =
+            group_number(lowest, groups_at(s.high)) & ~std::uint64_t{shape::groups - 1};
+        if (in_place) {
+            cleared = std::max(cleared, used);
+        } else {
+            used = s.edge * shape::groups;
+        }
+        used += groups_at(s.high) - cleared;
+    }
+    o.memory = parts_of(entries, used, true, taken + second, shape::spares);
     o.add({sizeof(large_state), alignof(large_state), 1});
-    o.add({shape::block_size(shape::groups), shape::alignment, 1});
-    std::size_t taken = shape::block_size(shape::groups);
-    for (unsigned i = 1; i < segments; ++i) {
-        const std::uint64_t first_cluster = (std::uint64_t{1} << i) - 1;
-        const bool needed = clusters > first_cluster;
-        const bool ahead =
-            first_cluster > made + splits_ahead && clusters + splits_ahead >= first_cluster;
-        if (!needed && !ahead) continue;
-        taken += segment_bytes(i);
-        o.add({segment_bytes(i), shape::alignment, 1});
-    }
-    o.memory = parts_of(entries, 0, clusters, taken, 0);
-    const map_memory one_more = parts_of(entries, 0, clusters, taken, 1);
-    o.of_chained.overflow = one_more.overflow - o.memory.overflow;
-    o.of_chained.vacant = one_more.vacant - o.memory.vacant;
-    o.of_chained.padding = one_more.padding - o.memory.padding;
-    o.of_chained.metadata = one_more.metadata - o.memory.metadata;
-    o.of_chained.links = one_more.links - o.memory.links;
+    if (taken != 0) o.add({taken, 64, 1});
+    if (second != 0) o.add({second, 64, 1});
+    o.add({shape::block_size, shape::alignment, shape::spares});
     add_nodes();
-    o.clusters = clusters;
-    o.slots = clusters * shape::slots;
-    o.grows_after = limit_of(state);
-
-    // A family's entries, and how its positions share them.
-    const auto add_loads = [&](std::uint64_t families, unsigned stage) {
-        if (families == 0) return;
-        unsigned indices[most_positions] = {};
-        for (const unsigned p : position_rows[stage]) ++indices[p];
-        for (unsigned p = 0; p < stage; ++p) {
-            o.loads[o.load_count++] = {families, static_cast<double>(indices[p]) /
-                                                     position_indices /
-                                                     static_cast<double>(state.families())};
-        }
-    };
-    add_loads(state.split, state.stage + 1u);
-    add_loads(state.families() - state.split, state.stage);
-
-    // Pass by pass: the share of a family's entries that leaves, of those that are there.
-    for (growth_state s = growth_state::with_clusters(made); s.clusters() < clusters;) {
-        unsigned movers = 0;
-        for (unsigned x = 0; x < position_indices; ++x) {
-            movers += position_rows[s.stage][x] != position_rows[s.stage + 1u][x];
-        }
-        growth_state end = s;
-        end.split = s.families() - 1;  // before its last split
-        if (end.clusters() >= clusters) end = growth_state::with_clusters(clusters - 1);
-        const double splits = static_cast<double>(end.split - s.split + 1);
-        const double there = static_cast<double>(limit_of(s) + limit_of(end)) / 2;
-        o.moved_by_splits +=
-            splits * there / static_cast<double>(s.families()) * movers / position_indices;
-        s = end;
-        s.advance();
+    o.clusters = used / shape::groups;
+    o.slots = used * group_slots;
+    o.grows_after = limit(s);
+    const map_memory more = parts_of(entries, used, true, taken + second, shape::spares + 1);
+    for (const auto field : {&memory_parts::overflow, &memory_parts::vacant, &memory_parts::padding,
+                             &memory_parts::metadata, &memory_parts::links}) {
+        o.of_chained.*field = more.*field - o.memory.*field;
     }
+    const double low_share =
+        s.passing() ? static_cast<double>(s.edge) / static_cast<double>(s.low_clusters()) : 1.0;
+    const auto add_load = [&](double share, std::uint64_t clusters) {
+        const auto n = static_cast<std::uint64_t>(share * static_cast<double>(clusters) + 0.5);
+        if (n != 0) o.loads[o.load_count++] = {n, 1.0 / static_cast<double>(clusters)};
+    };
+    add_load(low_share, s.low_clusters());
+    if (s.passing()) add_load(1 - low_share, s.high_clusters());
     return o;
 }
 

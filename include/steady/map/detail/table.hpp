@@ -1,27 +1,24 @@
-// table.hpp - the table under steady::map and steady::set: groups of tags, clusters of
-// groups, and where an entry may stand. Growing and shrinking are in growth.hpp, walking
-// is in walk.hpp, the addresses are in address.hpp.
+// table.hpp - the table under steady::map and steady::set: groups of tags in the order of
+// hashes, and where an entry may stand. Addresses are in address.hpp, sizes in shape.hpp,
+// full clusters in chains.hpp, growing and shrinking in growth.hpp and steps.hpp, walking in
+// walk.hpp, what a table says about itself in inspect.hpp.
 //
-//   group      | 15 tags | overflow |      | 15 slots |      16 B of tags; slots elsewhere
-//   cluster    16 groups (fewer for large entries), their slots and a header
-//
-//   nothing    no memory; `groups_` is one constant empty group
-//   small      1, 2, 4, 8 or 16 groups in one block; doubling moves at most 225 entries
-//   large      the block of 16 groups is cluster 0; the others lie in segments that double:
-//              segment i has 2^i clusters from 2^i - 1 on, and none ever moves
+//   nothing    no memory; the only group is one constant empty group
+//   small      1, 2, 4, ... groups in one block; doubling moves at most 840 entries
+//   large      a region that is longer than the table and whose pages become resident as it
+//              grows; when it is full, the next pass goes to a longer one
 //
 //   An entry stands in its home group, or, when that is full, in one of the groups
-//   home ^ 1, home ^ 2, ... of the cluster, or, when the cluster is full, in a block of 60
-//   slots chained to the cluster. Each group passed over has the entry's bit set in its
-//   overflow byte: a search that does not find it set ends there.
+//   home ^ 1, home ^ 2, ... of the cluster (of a small table: of the table), or, when the
+//   cluster is full, in a block of 60 slots chained to it. Each group passed over has the
+//   entry's bit set in its overflow byte: a search that does not find it set ends there.
 //
 // Invariants (check() tests each one; tests/bugs/ breaks each one)
 //   T1  An entry is in the cluster its hash belongs to, in the n-th group of its home's
 //       order, and has its bit set in the n groups before. In a block: in all of them.
 //   T2  A tag is 0 exactly where the slot holds no entry; otherwise it is its hash's tag.
 //   T3  size() is the number of tags that are not 0.
-//   T4  Slots and groups of clusters that exist never move; an entry moves only when its
-//       own family is split, merged or tidied.
+//   T4  Entries move only in steps of growth, and when their own cluster is tidied.
 //   T5  size() is at most grow_at_, unless a growth failed for want of memory.
 //
 // Cost    a search reads the group (16 B), then the slots whose tag agrees, 1.04 on average.
@@ -46,6 +43,7 @@
 #include "steady/core/hooks.hpp"
 #include "steady/map/detail/address.hpp"
 #include "steady/map/detail/blocks.hpp"
+#include "steady/map/detail/shape.hpp"
 #include "steady/map/detail/slot.hpp"
 #include "steady/map/hash_policy.hpp"
 #include "steady/map/outlook.hpp"
@@ -60,108 +58,6 @@ enum class scan_cursor : std::uint64_t {};
 }  // namespace steady
 
 namespace steady::detail {
-
-[[nodiscard]] constexpr std::uint64_t reverse_bits(std::uint64_t x) noexcept {
-    x = ((x >> 1) & 0x5555555555555555) | ((x & 0x5555555555555555) << 1);
-    x = ((x >> 2) & 0x3333333333333333) | ((x & 0x3333333333333333) << 2);
-    x = ((x >> 4) & 0x0f0f0f0f0f0f0f0f) | ((x & 0x0f0f0f0f0f0f0f0f) << 4);
-    return __builtin_bswap64(x);
-}
-inline constexpr unsigned group_slots = 15;
-inline constexpr unsigned group_bytes = 16;
-inline constexpr auto slot_tags = group16::mask::first(group_slots);
-
-/// A group that is always empty: what a map without memory searches.
-alignas(16) inline constexpr std::uint8_t empty_group[group_bytes] = {};
-
-/// Sizes that follow from a slot's size and alignment.
-template <class Slot>
-struct cluster_shape {
-    // A split touches the new cluster's pages and moves a share of three: large entries
-    // have smaller clusters, so that both stay bounded in bytes.
-    static constexpr unsigned groups = sizeof(Slot) <= 64 ? 16 : (sizeof(Slot) <= 128 ? 8 : 4);
-    static constexpr unsigned slots = groups * group_slots;
-    static constexpr unsigned group_bits = std::bit_width(groups) - 1;
-    static constexpr unsigned block_groups = 4;
-    static constexpr unsigned block_slots = block_groups * group_slots;
-    static constexpr std::size_t alignment = std::max<std::size_t>(16, alignof(Slot));
-
-    static constexpr std::size_t group_area = groups * group_bytes;
-    static constexpr std::size_t header_offset(unsigned slot_count) noexcept {
-        return round_up(slot_count * sizeof(Slot), alignof(cluster_header));
-    }
-    /// From one cluster's slots to the next one's: nothing between them.
-    static constexpr std::size_t stride = slots * sizeof(Slot);
-    /// Groups first, then slots, then a header: small tables and chained blocks.
-    static constexpr std::size_t slots_at(unsigned group_count) noexcept {
-        return round_up(group_count * group_bytes, alignment);
-    }
-    static constexpr std::size_t block_size(unsigned group_count) noexcept {
-        return slots_at(group_count) + header_offset(group_count * group_slots) +
-               sizeof(cluster_header);
-    }
-    /// Entries of the fullest family, per cluster, at which it is split.
-    static constexpr std::uint64_t full = slots * map_options::fullest_load / 1000;
-
-    /// Fresh pages that a new cluster can touch.
-    static constexpr std::uint64_t pages_of_cluster = (stride + 4095) / 4096 + 2;
-
-    static constexpr std::uint64_t small_limit(unsigned group_count) noexcept {
-        if (group_count == 1) return group_slots;
-        return group_count == groups ? full : group_count * group_slots * 7 / 8;
-    }
-};
-
-/// The slots of a group that begin in the same cache line as a preferred one.
-template <class Slot>
-struct near_slots {
-    static constexpr std::size_t line = 64, grain = 8;
-    using row = std::array<group16::mask, 8>;  // by preferred slot / 2
-
-    static constexpr auto make() noexcept {
-        std::array<row, line / grain> masks{};
-        for (std::size_t offset = 0; offset < line; offset += grain) {
-            for (unsigned wish = 0; wish < 16; wish += 2) {
-                const std::size_t wanted = (offset + wish * sizeof(Slot)) / line;
-                unsigned from = group_slots, to = 0;
-                for (unsigned i = group_slots; i-- != 0;) {
-                    if ((offset + i * sizeof(Slot)) / line != wanted) continue;
-                    from = i;
-                    to = to == 0 ? i + 1 : to;
-                }
-                masks[offset / grain][wish / 2] =
-                    group16::mask::first(to).without(group16::mask::first(from));
-            }
-        }
-        return masks;
-    }
-    static constexpr std::array<row, line / grain> masks = make();
-
-    [[nodiscard, gnu::always_inline]] static group16::mask of(const Slot* slots,
-                                                              unsigned wish) noexcept {
-        return masks[reinterpret_cast<std::uintptr_t>(slots) % line / grain][wish / 2];
-    }
-};
-
-/// Where an entry stands, or nowhere: two pointers, so that it travels in registers. Groups
-/// are aligned to 16, so the tag's address is the group's and the index.
-template <class Slot>
-struct position {
-    std::uint8_t* tag = nullptr;
-    Slot* entry = nullptr;  // null: nowhere
-
-    position() noexcept = default;
-    [[gnu::always_inline]] position(std::uint8_t* group, Slot* slots, unsigned index) noexcept
-        : tag{group + index}, entry{slots + index} {}
-
-    [[nodiscard]] explicit operator bool() const noexcept { return entry != nullptr; }
-    [[nodiscard]] Slot& slot() const noexcept { return *entry; }
-    [[nodiscard]] unsigned index() const noexcept {
-        return static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(tag) % group_bytes);
-    }
-    [[nodiscard]] std::uint8_t* group() const noexcept { return tag - index(); }
-    [[nodiscard]] Slot* slots() const noexcept { return entry - index(); }
-};
 
 template <class Slot, class Hash, class Equal, class Alloc>
 class table {
@@ -223,11 +119,11 @@ public:
     }
 
     /// The same for a place that was computed, and perhaps prefetched, before.
-    template <class Q>
+    template <bool Ahead = true, class Q>
     [[nodiscard, gnu::always_inline]] position_type find_from(const Q& key, std::uint64_t hash,
                                                               const home_place& at) const {
-        const position_type found = find_in_group<true>(key, hash, at.group, at.slots);
-        if (found) [[likely]]
+        position_type found;
+        if (find_in_group<Ahead>(key, hash, at.group, at.slots, found)) [[likely]]
             return found;
         if ((at.group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
             return {};
@@ -329,7 +225,7 @@ public:
         swap_contents(other);
     }
 
-    /// Large segments ask for huge pages, those that are there and those to come.
+    /// A large region asks for huge pages, the one that is there and those to come.
     void prefer_huge_pages() noexcept;
     /// Room for so many entries without growing.
     void reserve(std::size_t entries);
@@ -344,17 +240,14 @@ public:
     /// A position on its way: which entries of its group are still to come, and how many
     /// groups of its cluster or block. Both are found out when the first step is made.
     struct walk_position {
-        static constexpr unsigned unknown = ~0u;
+        static constexpr std::uint64_t unknown = ~std::uint64_t{0};
         position_type at{};
         group16::mask rest{};
-        unsigned groups_left = unknown;
+        std::uint64_t groups_left = unknown;
     };
     [[nodiscard]] walk_position first() const noexcept;
     /// The next entry in the order of storage.
     void advance(walk_position& at) const noexcept;
-    /// Calls `visit(slot)` for every entry of the family with this number.
-    template <class Visit>
-    void for_each_in_family(std::uint64_t family, Visit&& visit) const;
     template <class Visit>
     std::uint64_t for_each_from(std::uint64_t from, Visit&& visit) const;
     template <class Visit>
@@ -368,18 +261,17 @@ public:
                                              std::uint64_t reserved) noexcept;
     [[nodiscard]] map_statistics statistics() const;
     [[nodiscard]] std::size_t slot_count() const noexcept {
-        if (large_ != nullptr) return large_->state.clusters() * shape::slots;
-        return groups_ == empty_group_pointer() ? 0 : (last_group_ + 1u) * group_slots;
+        if (large_ == nullptr) return slots_[0] == nullptr ? 0 : groups_in_[0] * group_slots;
+        const growth_state& s = large_->state;
+        // While a pass is under way, as if each cluster it has reached were already longer.
+        const std::uint64_t done = s.passing() ? s.low_clusters() - s.edge : 0;
+        return (s.low_clusters() - done) * shape::slots +
+               (s.passing() ? s.high_clusters() * done / s.low_clusters() : 0) * shape::slots;
     }
     [[nodiscard]] const growth_state* state() const noexcept {
         return large_ == nullptr ? nullptr : &large_->state;
     }
     [[nodiscard]] std::size_t grow_limit() const noexcept { return grow_at_; }
-    /// The order of families: the bits of the family number from the lowest up, so that the
-    /// hashes of one family, at whatever level, are one interval. The home comes last.
-    [[nodiscard]] static std::uint64_t order_of(std::uint64_t hash) noexcept {
-        return reverse_bits(std::rotr(gray(hash), static_cast<int>(shape::group_bits)));
-    }
     /// Changes whenever entries may have moved.
     [[nodiscard]] std::uint64_t relocations() const noexcept { return relocations_; }
     /// Tests every invariant; stops the program at the first that is broken.
@@ -402,152 +294,99 @@ public:
 
 private:
     using blocks = block_source<Alloc, shape::alignment>;
+    using run = group_run<Slot>;
+    using region = table_region<Alloc, shape>;
 
-    static constexpr unsigned segments = 40;
-    static constexpr std::size_t segment_line = 64;  // where the groups of a segment begin
-    static constexpr unsigned splits_ahead = 4;      // before a segment is needed, it is taken
     // Erasures from groups with overflow after which one cluster is tidied.
     static constexpr unsigned tidy_credit = 192;
 
-    /// Where cluster 0 would be, were it in this segment.
-    struct segment_base {
-        std::uintptr_t groups;
-        std::uintptr_t slots;
-    };
-
     struct large_state {
-        address_function<shape::group_bits> address;  // of `state`: what searches read
-        segment_base base[segments];
         growth_state state;
-        segment_block block[segments];
+        region memory[2];  // of the low and the high scale; the second only while they differ
+        std::uint64_t cleared = 0;   // groups of the high scale from here on have been made
         std::uint64_t chained = 0;   // blocks in chains
-        std::uint64_t floor = 1;     // clusters that reserve() asked for
+        std::uint64_t floor = 0;     // entries that reserve() asked room for
         std::uint32_t erasures = 0;  // while shrinking
         bool shrinking = false;
         std::uint64_t splits = 0, merges = 0, tidied = 0, moved = 0;
+        static constexpr unsigned buckets = 64;
+        std::byte* chains[buckets] = {};  // blocks, by the cluster they belong to
     };
 
-    /// A cluster, or a table that is not one yet.
-    struct cluster_place {
-        std::uint8_t* groups;
-        Slot* slots;
-        unsigned last;              // group
-        std::uint64_t cluster = 0;  // its number, in a large table
+    /// A cluster, or a whole small table, and a home in it.
+    struct cluster_place : run {
+        unsigned home = 0;
+        [[nodiscard]] unsigned last() const noexcept {
+            return static_cast<unsigned>(this->count) - 1;
+        }
     };
 
     static std::uint8_t* empty_group_pointer() noexcept {
         return const_cast<std::uint8_t*>(empty_group);
     }
-    static Slot* slots_of(std::uintptr_t address) noexcept {
-        return reinterpret_cast<Slot*>(address);
-    }
 
-    /// The segment of a cluster: segment i has the 2^i clusters from 2^i - 1 on.
-    [[nodiscard, gnu::always_inline]] static unsigned segment_of(std::uint64_t cluster) noexcept {
-        return 63u ^ static_cast<unsigned>(__builtin_clzll(cluster + 1));
+    /// 1 when the hash is found with the high scale.
+    [[nodiscard, gnu::always_inline]] unsigned scale_of(std::uint64_t hash) const noexcept {
+        return hash > frontier_;
     }
-    /// The same from a group's number: cluster + 1 is (number + groups) / groups.
-    [[nodiscard, gnu::always_inline]] static unsigned segment_of_group(
-        std::uint64_t number) noexcept {
-        return (63u ^ static_cast<unsigned>(__builtin_clzll(number + shape::groups))) -
-               shape::group_bits;
+    [[nodiscard, gnu::always_inline]] std::uint64_t number_of(std::uint64_t hash,
+                                                              unsigned scale) const noexcept {
+        return group_number(hash, groups_in_[scale]);
     }
-    /// The bits of a hash that choose its position in the family.
-    [[nodiscard]] static unsigned position_index(std::uint64_t hash, unsigned level) noexcept {
-        return static_cast<unsigned>(hash >> (level + shape::group_bits)) & (position_indices - 1);
+    /// The cluster of a hash at a scale.
+    [[nodiscard, gnu::always_inline]] cluster_place place_at(std::uint64_t hash,
+                                                             unsigned scale) const noexcept {
+        const std::uint64_t number = number_of(hash, scale);
+        const std::uint64_t first = number & ~std::uint64_t{last_};
+        return {{tags_[scale] + first * group_bytes, slots_[scale] + first * group_slots,
+                 last_ + std::uint64_t{1}},
+                static_cast<unsigned>(number) & last_};
     }
-    [[nodiscard, gnu::always_inline]] static cluster_place cluster_in(
-        const large_state& large, std::uint64_t cluster) noexcept {
-        const segment_base& base = large.base[segment_of(cluster)];
-        return {reinterpret_cast<std::uint8_t*>(base.groups + cluster * shape::group_area),
-                slots_of(base.slots + cluster * shape::stride), shape::groups - 1, cluster};
-    }
-    [[nodiscard, gnu::always_inline]] cluster_place cluster_at(
-        std::uint64_t cluster) const noexcept {
-        return cluster_in(*large_, cluster);
-    }
-
     [[nodiscard, gnu::always_inline]] cluster_place place_of(std::uint64_t hash) const noexcept {
-        if (large_ == nullptr) return {groups_, slots_, last_group_};
-        return cluster_at(large_->address.cluster(hash));
+        return place_at(hash, scale_of(hash));
     }
-
-    /// Of a chained block, or of a small table of a whole cluster.
-    [[nodiscard]] static cluster_header& header_behind(Slot* slots, unsigned slot_count) noexcept {
-        return *std::launder(reinterpret_cast<cluster_header*>(reinterpret_cast<std::byte*>(slots) +
-                                                               shape::header_offset(slot_count)));
-    }
-    [[nodiscard]] cluster_header& header_of(std::uint64_t cluster) const noexcept {
-        const unsigned s = segment_of(cluster);
-        return large_->block[s].headers[cluster + 1 - (std::uint64_t{1} << s)];
-    }
-    /// The cluster whose groups these are; no_cluster when they belong to a chained block.
-    static constexpr std::uint64_t no_cluster = ~std::uint64_t{0};
-    [[nodiscard]] std::uint64_t cluster_of(const std::uint8_t* group) const noexcept {
-        const auto address = reinterpret_cast<std::uintptr_t>(group);
-        const unsigned in_use = segment_of(large_->state.clusters() - 1);
-        for (unsigned s = in_use + 1; s-- != 0;) {
-            const std::uint64_t cluster = (address - large_->base[s].groups) / shape::group_area;
-            if (address >= large_->base[s].groups && cluster + 1 >= std::uint64_t{1} << s &&
-                cluster + 1 < std::uint64_t{2} << s) {
-                return cluster;
-            }
-        }
-        return no_cluster;
-    }
-    /// The header of the cluster or block in whose last group this position is.
-    [[nodiscard]] cluster_header& header_after(const position_type& at) const noexcept {
-        const std::uint64_t cluster = cluster_of(at.tag);
-        if (cluster != no_cluster) return header_of(cluster);
-        return header_behind(at.slots() - (shape::block_groups - 1) * group_slots,
-                             shape::block_slots);
-    }
-    [[nodiscard]] bool has_chain(const cluster_place& at) const noexcept {
-        return large_ != nullptr && header_of(at.cluster).overflow != nullptr;
-    }
-    [[nodiscard]] static cluster_place chained(std::byte* block) noexcept {
-        return {reinterpret_cast<std::uint8_t*>(block),
-                reinterpret_cast<Slot*>(block + shape::slots_at(shape::block_groups)),
-                shape::block_groups - 1};
-    }
-    [[nodiscard]] static cluster_header& header_of_chained(std::byte* block) noexcept {
-        return header_behind(chained(block).slots, shape::block_slots);
+    /// A cluster by its number.
+    [[nodiscard]] run cluster_at(std::uint64_t cluster, unsigned scale) const noexcept {
+        const std::uint64_t first = cluster * shape::groups;
+        return {tags_[scale] + first * group_bytes, slots_[scale] + first * group_slots,
+                shape::groups};
     }
 
     [[nodiscard, gnu::always_inline]] home_place home_at(std::uint64_t hash) const noexcept {
-        const large_state* const large = large_;
-        if (large == nullptr) {
-            const std::size_t home = home_of(hash, last_group_);
-            return {groups_ + home * group_bytes, slots_ + home * group_slots};
-        }
-        // Groups are numbered through all clusters, so that one product finds the slots.
-        const std::uint64_t number = large->address.home(hash);
-        const segment_base& base = large->base[segment_of_group(number)];
-        return {reinterpret_cast<std::uint8_t*>(base.groups + number * group_bytes),
-                slots_of(base.slots + number * (group_slots * sizeof(Slot)))};
+        const unsigned scale = scale_of(hash);
+        const std::uint64_t number = number_of(hash, scale);
+        return {tags_[scale] + number * group_bytes,
+                // The slots may be none at all, in an empty map: hence no pointer arithmetic.
+                reinterpret_cast<Slot*>(reinterpret_cast<std::uintptr_t>(slots_[scale]) +
+                                        number * (group_slots * sizeof(Slot)))};
     }
 
-    /// The key in this group, or nowhere.
+    /// Whether the key is in this group, and where.
     ///
     /// Ahead      also fetch the line where the entry most likely is. The request stands
     ///            behind the branch on purpose: a processor that expects a match sends it
     ///            before the tags have come, one that expects a miss does not send it.
     template <bool Ahead, class Q>
-    [[nodiscard, gnu::always_inline]] position_type find_in_group(const Q& key, std::uint64_t hash,
-                                                                  std::uint8_t* group,
-                                                                  Slot* slots) const {
-        auto m = group16{group}.match_word(tag_word_of(hash), slot_tags);
+    [[nodiscard, gnu::always_inline]] bool find_in_group(const Q& key, std::uint64_t hash,
+                                                         std::uint8_t* group, Slot* slots,
+                                                         position_type& found) const {
+        // Groups are aligned, which lets the comparison read memory itself.
+        const auto* const aligned =
+            static_cast<const std::uint8_t*>(__builtin_assume_aligned(group, group_bytes));
+        auto m = group16{aligned}.match_word(tag_word_of(hash), slot_tags);
         if (m) {
             if constexpr (Ahead) prefetch_slot(slots, hash);
             do {
                 const unsigned i = m.lowest();
-                if (is_key(slots[i], key, hash)) [[likely]] {
-                    if (slots == nullptr) __builtin_unreachable();  // so `found` is known
-                    return {group, slots, i};
+                const position_type at{group, slots, i};
+                if (is_key(*at.entry, key, hash)) [[likely]] {
+                    if (at.entry == nullptr) __builtin_unreachable();  // != end() is known
+                    found = at;
+                    return true;
                 }
             } while (m.drop_lowest());
         }
-        return {};
+        return false;
     }
 
     /// The key in the groups after its home, then in the chain.
@@ -555,15 +394,11 @@ private:
     [[nodiscard, gnu::noinline]] position_type find_elsewhere(const Q& key,
                                                               std::uint64_t hash) const {
         const cluster_place at = place_of(hash);
-        const unsigned home = home_of(hash, at.last);
-        for (unsigned n = 1; n <= at.last; ++n) {
-            const unsigned g = home ^ n;
-            std::uint8_t* const group = at.groups + std::size_t{g} * group_bytes;
-            if (const position_type found = find_in_group<false>(
-                    key, hash, group, at.slots + std::size_t{g} * group_slots)) {
-                return found;
-            }
-            if ((group[group_slots] & overflow_bit(hash)) == 0) return {};
+        for (unsigned n = 1; n <= at.last(); ++n) {
+            const unsigned g = at.home ^ n;
+            position_type found;
+            if (find_in_group<false>(key, hash, at.group(g), at.slots_of(g), found)) return found;
+            if ((at.group(g)[group_slots] & overflow_bit(hash)) == 0) return {};
         }
         return find_chained(key, hash, at);
     }
@@ -603,10 +438,9 @@ private:
     }
     [[gnu::always_inline]] static position_type free_slot_in_cluster(
         std::uint64_t hash, const cluster_place& at) noexcept {
-        const unsigned home = home_of(hash, at.last);
-        std::uint8_t* const group = at.groups + std::size_t{home} * group_bytes;
+        std::uint8_t* const group = at.group(at.home);
         if (const auto empty = group16{group}.match_empty(slot_tags)) [[likely]] {
-            Slot* const slots = at.slots + std::size_t{home} * group_slots;
+            Slot* const slots = at.slots_of(at.home);
             return {group, slots, choose_slot(empty, slots, hash)};
         }
         return free_slot_beyond(hash, at);
@@ -614,173 +448,135 @@ private:
     [[gnu::noinline]] static position_type free_slot_beyond(std::uint64_t hash,
                                                             const cluster_place& at) noexcept;
     position_type free_slot_chained(const cluster_place& at);
-    static unsigned count_entries(const cluster_place& at) noexcept;
+    // chains.hpp
+    [[nodiscard]] std::byte*& chain_of(const std::uint8_t* cluster) const noexcept {
+        return large_->chains[reinterpret_cast<std::uintptr_t>(cluster) / shape::group_area %
+                              large_state::buckets];
+    }
+    [[nodiscard]] static run chained(std::byte* block) noexcept {
+        return {reinterpret_cast<std::uint8_t*>(block),
+                reinterpret_cast<Slot*>(block + shape::slots_at(shape::block_groups)),
+                shape::block_groups};
+    }
+    [[nodiscard]] static chain_header& header_of(std::byte* block) noexcept {
+        return *std::launder(reinterpret_cast<chain_header*>(block + shape::header_at));
+    }
+    template <class Do>
+    void for_each_block(const std::uint8_t* cluster, Do&& action) const;
+    void ensure_spares(std::size_t wanted);
+    void trim_spares(std::size_t kept) noexcept;
+    std::byte* take_spare_block();
+    void give_back_block(std::byte* block) noexcept;
+    void drop_empty_blocks(const std::uint8_t* cluster) noexcept;
+    void tidy(const run& cluster) noexcept;
+    [[gnu::noinline]] void tidy_after_erase(position_type at) noexcept;
 
     // growth.hpp
-    struct cluster_plan;
-    struct family_plan;
     using time_point = std::chrono::steady_clock::time_point;
     [[gnu::noinline]] void grow();
     void resize_small(unsigned group_count);
-    void become_large();
-    void become_small() noexcept;
-    static constexpr std::size_t segment_bytes(unsigned index) noexcept;
-    void prepare_segment(unsigned index);
-    void release_segment(unsigned index) noexcept;
-    void add_cluster(std::uint64_t cluster);
-    void drop_pages_behind(std::uint64_t gone) noexcept;
-    void split();
-    void prepare_ahead() noexcept;
-    bool merge() noexcept;
-    std::uint64_t redistribute(std::uint64_t family, const rows::traffic& pass,
-                               const std::uint8_t* next);
-    unsigned plan_cluster(const cluster_place& at, unsigned pos, const std::uint8_t* next,
-                          cluster_plan& plan) const;
-    void reserve_chains(std::uint64_t family, const rows::traffic& pass, const std::uint8_t* next,
-                        unsigned movers, const family_plan& plan);
-    void move_out(const cluster_place& at, std::uint64_t family, unsigned pos,
-                  const std::uint8_t* next, const cluster_plan& plan) noexcept;
-    void tidy(const cluster_place& at, const cluster_plan& plan) noexcept;
-    void trim_spare_blocks() noexcept;
-    void drop_spare_blocks() noexcept;
-    void tidy_chain(const cluster_place& at) noexcept;
-    void drop_chain(const cluster_place& at) noexcept;
-    std::byte* take_spare_block();
-    void give_back_block(std::byte* block) noexcept;
-    [[gnu::noinline]] void shrink_a_little() noexcept;
-    [[gnu::noinline]] void tidy_after_erase(position_type at) noexcept;
+    void become_large(unsigned scale);
+    void become_small();
+    void begin_pass();
+    void end_pass() noexcept;
     void set_limits() noexcept;
-    static std::uint64_t limit_of(const growth_state& s) noexcept;
-    static map_memory parts_of(std::size_t entries, unsigned small_groups, std::uint64_t clusters,
-                               std::size_t segments_taken, std::uint64_t blocks_held) noexcept;
+    [[nodiscard]] static std::uint64_t limit(const growth_state& s) noexcept {
+        return limit_of(s, shape::full);
+    }
+    [[nodiscard]] unsigned scales_down() const noexcept;
+    [[gnu::noinline]] void shrink_a_little() noexcept;
     void announce_growth(time_point began, bytes before, std::uint64_t moved,
                          std::uint64_t pages) noexcept;
+
+    // outlook.hpp
+    static map_memory parts_of(std::size_t entries, std::uint64_t used_groups, bool is_large,
+                               std::size_t taken, std::uint64_t blocks_held) noexcept;
+
+    // steps.hpp
+    void stretch_step();
+    bool compress_step() noexcept;
+    std::uint64_t move_cluster(const run& from, std::uint64_t first) noexcept;
+    std::uint64_t lift_and_move_cluster(const run& from, std::uint64_t first) noexcept;
+    std::uint64_t move_range(const run& from, std::uint64_t lowest, std::uint64_t highest,
+                             unsigned to_scale) noexcept;
+    void move_entry(std::uint64_t hash, Slot& slot, std::uint8_t tag, unsigned to_scale) noexcept;
+    std::uint64_t move_chain(const std::uint8_t* cluster, std::uint64_t lowest,
+                             std::uint64_t highest, unsigned to_scale) noexcept;
+    void prefetch_step() const noexcept;
+    void drop_dead_clusters(std::uint64_t from, std::uint64_t to, unsigned scale) noexcept;
 
     void release_all() noexcept;
     void destroy_entries() noexcept;
     void reset() noexcept {
-        groups_ = empty_group_pointer();
-        slots_ = nullptr;
+        for (unsigned s = 0; s < 2; ++s) {
+            groups_in_[s] = 1;
+            tags_[s] = empty_group_pointer();
+            slots_[s] = nullptr;
+        }
+        frontier_ = ~std::uint64_t{0};
         large_ = nullptr;
         spare_ = nullptr;
         size_ = grow_at_ = shrink_at_ = 0;
-        last_group_ = 0;
+        last_ = 0;
         small_floor_ = 1;
         credit_ = 0;
         ++relocations_;
     }
     void swap_contents(table& other) noexcept {
-        std::swap(groups_, other.groups_);
-        std::swap(slots_, other.slots_);
+        for (unsigned s = 0; s < 2; ++s) {
+            std::swap(groups_in_[s], other.groups_in_[s]);
+            std::swap(tags_[s], other.tags_[s]);
+            std::swap(slots_[s], other.slots_[s]);
+        }
+        std::swap(frontier_, other.frontier_);
         std::swap(large_, other.large_);
         std::swap(spare_, other.spare_);
         std::swap(size_, other.size_);
         std::swap(grow_at_, other.grow_at_);
         std::swap(shrink_at_, other.shrink_at_);
         std::swap(seed_, other.seed_);
-        std::swap(last_group_, other.last_group_);
+        std::swap(last_, other.last_);
         std::swap(small_floor_, other.small_floor_);
         std::swap(huge_pages_, other.huge_pages_);
         std::swap(credit_, other.credit_);
         ++relocations_, ++other.relocations_;
     }
-    bool next_place(position_type& at, unsigned& groups_left) const noexcept;
-    [[gnu::noinline]] unsigned count_groups_left(const position_type& at) const noexcept;
+    /// Both scales are this run.
+    void set_scales(const run& r) noexcept {
+        for (unsigned s = 0; s < 2; ++s) {
+            groups_in_[s] = r.count;
+            tags_[s] = r.groups;
+            slots_[s] = r.slots;
+        }
+        frontier_ = ~std::uint64_t{0};
+    }
+
+    // walk.hpp
+    [[nodiscard]] std::array<run, 2> runs() const noexcept;
+    bool next_place(position_type& at, std::uint64_t& groups_left) const noexcept;
+    [[gnu::noinline]] std::uint64_t count_groups_left(const position_type& at) const noexcept;
     template <class Do>
     void for_each_place(Do&& action) const;
-    template <class Do>
-    void for_each_chained(const cluster_place& at, Do&& action) const;
-    template <class Do>
-    static void for_each_entry(const cluster_place& at, Do&& action);
 
-    std::uint8_t* groups_ = empty_group_pointer();  // of a small table
-    Slot* slots_ = nullptr;
-    large_state* large_ = nullptr;
+    // What a search reads comes first: of each scale its length, tags and slots.
+    std::uint64_t groups_in_[2] = {1, 1};
+    std::uint64_t frontier_ = ~std::uint64_t{0};  // the highest hash of the low scale
+    std::uint64_t seed_ = default_seed;
+    std::uint8_t* tags_[2] = {empty_group_pointer(), empty_group_pointer()};
+    Slot* slots_[2] = {nullptr, nullptr};
     std::size_t size_ = 0;
     std::size_t grow_at_ = 0;
     std::size_t shrink_at_ = 0;
-    std::uint64_t seed_ = default_seed;
-    std::uint16_t last_group_ = 0;
+    large_state* large_ = nullptr;
+    std::uint16_t last_ = 0;         // groups that share their overflow, less one
     std::uint16_t small_floor_ = 1;  // groups that reserve() asked for
     std::uint32_t credit_ = 0;
     std::uint64_t relocations_ = 0;
     bool huge_pages_ = false;
-    std::byte* spare_ = nullptr;  // one block for a chain, kept from one split to the next
+    std::byte* spare_ = nullptr;  // blocks for chains, kept from one step to the next
     [[no_unique_address]] Hash hash_{};
     [[no_unique_address]] Equal equal_{};
     [[no_unique_address]] value_allocator alloc_{};
 };
-
-// ---- Places beyond the home group.
-
-template <class Slot, class Hash, class Equal, class Alloc>
-template <class Q>
-auto table<Slot, Hash, Equal, Alloc>::find_chained(const Q& key, std::uint64_t hash,
-                                                   const cluster_place& at) const -> position_type {
-    if (large_ == nullptr) return {};
-    const std::uint8_t tag = tag_of(hash);
-    for (std::byte* block = header_of(at.cluster).overflow; block != nullptr;
-         block = header_of_chained(block).overflow) {
-        const cluster_place c = chained(block);
-        for (unsigned g = 0; g <= c.last; ++g) {
-            std::uint8_t* const group = c.groups + std::size_t{g} * group_bytes;
-            Slot* const slots = c.slots + std::size_t{g} * group_slots;
-            for (const unsigned i : group16{group}.match(tag, slot_tags)) {
-                if (is_key(slots[i], key, hash)) {
-                    return {group, slots, i};
-                }
-            }
-        }
-    }
-    return {};
-}
-
-template <class Slot, class Hash, class Equal, class Alloc>
-auto table<Slot, Hash, Equal, Alloc>::free_slot_beyond(std::uint64_t hash,
-                                                       const cluster_place& at) noexcept
-    -> position_type {
-    const unsigned home = home_of(hash, at.last);
-    for (unsigned n = 0; n <= at.last; ++n) {
-        const unsigned g = home ^ n;
-        std::uint8_t* const group = at.groups + std::size_t{g} * group_bytes;
-        if (const auto empty = group16{group}.match_empty(slot_tags)) {
-            Slot* const slots = at.slots + std::size_t{g} * group_slots;
-            return {group, slots, choose_slot(empty, slots, hash)};
-        }
-        group[group_slots] |= overflow_bit(hash);
-    }
-    return {};
-}
-
-/// Only a cluster of a large table can be full: a small one grows first.
-template <class Slot, class Hash, class Equal, class Alloc>
-auto table<Slot, Hash, Equal, Alloc>::free_slot_chained(const cluster_place& at) -> position_type {
-    STEADY_ASSERT(2, large_ != nullptr, "T5: a small table is full");
-    cluster_header* header = &header_of(at.cluster);
-    for (; header->overflow != nullptr; header = &header_of_chained(header->overflow)) {
-        const cluster_place c = chained(header->overflow);
-        for (unsigned g = 0; g <= c.last; ++g) {
-            std::uint8_t* const group = c.groups + std::size_t{g} * group_bytes;
-            if (const auto empty = group16{group}.match_empty(slot_tags)) {
-                return {group, c.slots + std::size_t{g} * group_slots, empty.lowest()};
-            }
-        }
-    }
-    std::byte* const block = take_spare_block();
-    header_of_chained(block) = {nullptr, at.cluster};
-    header->overflow = block;
-    ++large_->chained;
-    const cluster_place c = chained(block);
-    return {c.groups, c.slots, 0};
-}
-
-template <class Slot, class Hash, class Equal, class Alloc>
-unsigned table<Slot, Hash, Equal, Alloc>::count_entries(const cluster_place& at) noexcept {
-    unsigned n = 0;
-    for (unsigned g = 0; g <= at.last; ++g) {
-        n += group16{at.groups + std::size_t{g} * group_bytes}.match_occupied(slot_tags).count();
-    }
-    return n;
-}
 
 }  // namespace steady::detail

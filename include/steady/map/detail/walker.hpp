@@ -9,15 +9,15 @@
 //   W2  An entry that was erased before it was reached is not visited.
 //   W3  An entry that was inserted during the walk is visited at most once.
 //
-// How: the walk follows the order of families (see walk.hpp), and inside a family the
-// order of hashes. It notes the places of one family's entries. When the table says that
-// entries may have moved, it notes them again, from the hash it had come to.
+// How: the walk follows the order of hashes, which is the table's own, whatever its size. It
+// notes the places of one cluster's entries. When the table says that entries may have
+// moved, it notes them again, from the hash it had come to.
 //
 // Keys with equal hashes, all 64 bits of them, have no order among each other: if such a
-// family is split while the walk is among them, W1 holds for all of them together only. A
+// cluster is moved while the walk is among them, W1 holds for all of them together only. A
 // Hash that takes (key, seed) or spreads does not produce them.
 //
-// Cost    one pass, and 32 bytes for each entry of a family (some 500 entries).
+// Cost    one pass, and 32 bytes for each entry of a cluster (some 200 entries).
 
 #pragma once
 
@@ -39,16 +39,16 @@ public:
     /// Goes to the next entry. It may be erased, and anything inserted, before the next call.
     ///
     /// Returns    false at the end.
-    /// Throws     std::bad_alloc, when it cannot note a family; the walk can go on later.
+    /// Throws     std::bad_alloc, when it cannot note a cluster; the walk can go on later.
     bool next() {
         for (;;) {
-            if (noted_at_ != table_->relocations() || !started_) note_family();
+            if (noted_at_ != table_->relocations() || !started_) note_cluster();
             while (index_ < noted_.size()) {
                 const note& n = noted_[index_++];
                 if (*n.at.tag == 0 || table_->hash_of_slot(n.at.slot()) != n.hash) {
                     continue;  // erased since
                 }
-                const std::uint64_t order = Table::order_of(n.hash);
+                const std::uint64_t order = n.hash;
                 ties_ = order == from_ ? ties_ + 1 : 1;
                 from_ = order;
                 current_ = n.at;
@@ -89,20 +89,19 @@ private:
         typename Table::position_type at;
     };
 
-    /// Notes the entries of the family that has come to, from `from_` on.
-    void note_family() {
+    /// Notes the entries of the cluster it has come to, from `from_` on.
+    void note_cluster() {
         noted_.clear();
         index_ = 0;
         noted_at_ = table_->relocations();
         interval_end_ = table_->for_each_from(from_, [&](const auto& at, std::uint64_t hash) {
             noted_.push_back({hash, at});
         });
-        std::sort(noted_.begin(), noted_.end(), [](const note& a, const note& b) {
-            return Table::order_of(a.hash) < Table::order_of(b.hash);
-        });
+        std::sort(noted_.begin(), noted_.end(),
+                  [](const note& a, const note& b) { return a.hash < b.hash; });
         // Those visited already have the lowest order.
         for (unsigned n = 0; n < ties_ && index_ < noted_.size(); ++n) {
-            if (Table::order_of(noted_[index_].hash) != from_) break;
+            if (noted_[index_].hash != from_) break;
             ++index_;
         }
         started_ = true;
@@ -113,7 +112,7 @@ private:
     std::size_t index_ = 0;
     std::uint64_t from_ = 0;          // everything before has been visited
     unsigned ties_ = 0;               // and so many at from_ itself
-    std::uint64_t interval_end_ = 0;  // of the noted family; 0: the last
+    std::uint64_t interval_end_ = 0;  // of the noted cluster; 0: the last
     std::uint64_t noted_at_ = 0;
     bool started_ = false;
     typename Table::position_type current_{};
