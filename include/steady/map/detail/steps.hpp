@@ -221,7 +221,8 @@ void STEADY_TABLE_TYPE::stretch_step() {
     if (!overlapping) std::memset(from.groups, 0, shape::group_area);
     large.state = next;
     if (!in_place && !last && c % 8 == 0) {
-        drop_dead_clusters(c, std::min(c + 8, next.low_clusters()), 0);
+        const std::uint64_t all = next.low_clusters();
+        drop_dead_clusters(c, std::min(c + 8, all), c, all);
     }
     if (last) {
         end_pass();
@@ -303,9 +304,10 @@ bool STEADY_TABLE_TYPE::compress_step() noexcept {
     if (in_place) {
         // What lies behind the table is dead, eight clusters at a time.
         const std::uint64_t end = last ? groups_in_[1] / shape::groups : to;
-        const std::uint64_t dead = std::max(clusters, from / 8 * 8);
+        const std::uint64_t before_this = c == 0 ? 0 : number_of(lowest - 1, 1) / shape::groups;
+        const std::uint64_t dead = std::max(clusters, before_this / 8 * 8);
         const std::uint64_t dead_end = last ? end : to / 8 * 8;
-        if (dead < dead_end) drop_dead_clusters(dead, dead_end, 0);
+        if (dead < dead_end) drop_dead_clusters(dead, dead_end, clusters, dead_end);
     }
     if (last) {
         large.memory[1].release(alloc_);
@@ -320,14 +322,19 @@ bool STEADY_TABLE_TYPE::compress_step() noexcept {
     return true;
 }
 
-/// Gives the pages of these clusters back, with the page that the first one begins in.
+/// Gives back the pages of these clusters, which are dead like all others between `first` and
+/// `end`: with the pages they share with those.
 STEADY_TABLE
 void STEADY_TABLE_TYPE::drop_dead_clusters(std::uint64_t from, std::uint64_t to,
-                                           unsigned scale) noexcept {
-    if (!large_->memory[scale].is_long()) return;
-    const run first = cluster_at(from, scale);
-    const auto slots = reinterpret_cast<std::uintptr_t>(first.slots);
-    drop_pages(slots, slots + (to - from) * shape::stride);
+                                           std::uint64_t first, std::uint64_t end) noexcept {
+    if (!large_->memory[0].is_long()) return;
+    constexpr std::uintptr_t page = 4096;
+    const auto drop = [&](std::uintptr_t start, std::size_t size) {
+        drop_pages(std::max(start + first * size, round_down(start + from * size, page)),
+                   std::min(start + end * size, round_up(start + to * size, page)));
+    };
+    drop(reinterpret_cast<std::uintptr_t>(slots_[0]), shape::stride);
+    drop(reinterpret_cast<std::uintptr_t>(tags_[0]), shape::group_area);
 }
 
 #undef STEADY_TABLE

@@ -503,7 +503,8 @@ private:
     std::uint64_t move_chain(const std::uint8_t* cluster, std::uint64_t lowest,
                              std::uint64_t highest, unsigned to_scale) noexcept;
     void prefetch_step() const noexcept;
-    void drop_dead_clusters(std::uint64_t from, std::uint64_t to, unsigned scale) noexcept;
+    void drop_dead_clusters(std::uint64_t from, std::uint64_t to, std::uint64_t first,
+                            std::uint64_t end) noexcept;
 
     void release_all() noexcept;
     void destroy_entries() noexcept;
