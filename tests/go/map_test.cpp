@@ -326,6 +326,30 @@ TEST(GoMap, ArgumentsMayLieInTheMap) {
     }
 }
 
+TEST(GoMap, AnElemOfTheMapMayBeGivenToAnotherKeyOfIt) {
+    // While the map grows, the write moves the bucket in which the elem stands that it reads.
+    const auto elem = [](int i) { return "elem " + std::to_string(i) + ", too long to be small"; };
+    int given = 0;
+    for (int entries : {14, 27, 53, 54, 105, 209, 210}) {
+        for (int from = 0; from < entries; ++from) {
+            auto m = map<int, std::string>::make();
+            for (int i = 0; i < entries; ++i) m.assign(i, elem(i));
+            if (m.header()->oldbuckets != nullptr) ++given;
+            const int to = (from * 7 + 1) % entries;
+            if (to == from) continue;
+            m.assign(to, std::move(m.at(from)));
+            ASSERT_EQ(m.at(to), elem(from)) << entries << " entries, " << from << " to " << to;
+            for (int i = 0; i < entries; ++i) {
+                if (i != to && i != from) {
+                    ASSERT_EQ(m.at(i), elem(i));
+                }
+            }
+            m.check();
+        }
+    }
+    EXPECT_GT(given, 300) << "too few of them happened during a growth";
+}
+
 /// An elem whose assignment takes, and overwrites, memory of the size that was freed last.
 struct scribbler {
     static inline std::size_t size = 0;

@@ -410,6 +410,8 @@ private:
     spot add(Q&& key, std::uint64_t hash, Args&&... args);
     template <bool AsGo, class Q, class W>
     spot put(Q&& key, std::uint64_t& hash, W&& elem);
+    template <bool AsGo, class Q>
+    spot put_moved(Q&& key, std::uint64_t hash, V&& elem);
     template <bool AsGo, class Q, class W>
     void replace(const spot& s, const Q& key, W&& elem);
     template <class W>

@@ -137,6 +137,7 @@ public:
     // ---- growth (grow.hpp)
     void start_growth();
     void fetch_growth(std::size_t index) const noexcept;
+    [[nodiscard]] bool about_to_move(std::size_t index, const void* elem) const noexcept;
     void grow_work(std::size_t bucket, cell* track = nullptr);
     [[nodiscard]] cell grow_work_with(std::uint64_t hash, cell held);
     void evacuate(std::size_t index, cell* track = nullptr);

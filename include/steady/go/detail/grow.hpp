@@ -128,6 +128,24 @@ template <class Layout>
     }
 }
 
+/// Whether `elem` stands in one of the two old chains that grow_work(index) moves.
+template <class Layout>
+inline bool map_core<Layout>::about_to_move(std::size_t index, const void* elem) const noexcept {
+    if (!h->growing()) [[likely]]
+        return false;
+    const auto at = reinterpret_cast<std::uintptr_t>(elem);
+    // Moving the first may take nevacuate further, past buckets that moved out of turn.
+    std::size_t next = h->nevacuate;
+    const std::size_t own = index & (h->old_bucket_count() - 1), end = h->old_bucket_count();
+    while (next < end && (next == own || is_evacuated(bucket(h->oldbuckets, next)))) ++next;
+    for (const std::size_t old : {own, next < end ? next : own}) {
+        for (bmap* b = bucket(h->oldbuckets, old); b != nullptr; b = overflow(b)) {
+            if (at - reinterpret_cast<std::uintptr_t>(b) < t.bucket_size()) return true;
+        }
+    }
+    return false;
+}
+
 /// The part of a write that a growth under way asks for: the old bucket behind the
 /// bucket to be written, and one more so that the growth ends. A cell of that bucket
 /// that the caller has in hand is tracked to where it goes.

@@ -195,6 +195,18 @@ template <class Q>
     return elem_of(add(std::forward<Q>(key), hash_for_write(key)));
 }
 
+/// put() of an elem whose cell is about to move: it is taken out first.
+template <class K, class V, class Hash, class Eq>
+template <bool AsGo, class Q>
+[[gnu::noinline]] auto map<K, V, Hash, Eq>::put_moved(Q&& key, std::uint64_t hash, V&& elem)
+    -> spot {
+    V made(std::move(elem));
+    const spot s = place(std::forward<Q>(key), hash,
+                         [&](void* to) noexcept { ::new (to) V(std::move(made)); });
+    if (s.present) replace<AsGo>(s, key, std::move(made));
+    return s;
+}
+
 template <class K, class V, class Hash, class Eq>
 template <bool AsGo, class Q, class W>
 [[gnu::always_inline]] inline auto map<K, V, Hash, Eq>::put(Q&& key, std::uint64_t& hash, W&& elem)
@@ -219,6 +231,10 @@ template <bool AsGo, class Q, class W>
                     hash = hash_for_write(key);
                 return put<AsGo>(std::forward<Q>(key), hash, std::move(made));
             }
+        } else if constexpr (!internal::behind_pointer<V>) {
+            // The same for an elem that is given away: it moves out before its bucket moves.
+            if (core_.about_to_move(hash & core_.h->bucket_mask(), &elem)) [[unlikely]]
+                return put_moved<AsGo>(std::forward<Q>(key), hash, std::move(elem));
         }
         const spot s = place(std::forward<Q>(key), hash,
                              [&](void* to) noexcept(std::is_nothrow_constructible_v<V, W>) {
