@@ -10,6 +10,7 @@
 #include "steady/heap/detail/instances.hpp"
 #include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/detail/span_store.hpp"
+#include "steady/heap/statistics.hpp"
 #include "steady/os/memory.hpp"
 #include "steady/os/metadata.hpp"
 
@@ -218,3 +219,18 @@ bool audit_heap(message& why) noexcept {
 }
 
 }  // namespace steady::detail
+
+namespace steady {
+
+bool check_heap(char* why, std::size_t capacity) noexcept {
+    message found("heap");
+    const bool sound = detail::audit_heap(found);
+    if (capacity == 0) return sound;
+    const char* const text = sound ? "" : found.c_str();
+    std::size_t i = 0;
+    for (; text[i] != 0 && i + 1 < capacity; ++i) why[i] = text[i];
+    why[i] = 0;
+    return sound;
+}
+
+}  // namespace steady

@@ -35,6 +35,14 @@ constexpr std::size_t largest_span_alignment = huge_slots::granule.count();
 constexpr std::size_t largest_alignment = std::size_t{1} << 38;
 constexpr auto relaxed = std::memory_order_relaxed;
 
+constinit __thread large_taken taken __attribute__((tls_model("initial-exec"))) = {0, 0};
+
+void note_taken(const heap_core& core, std::size_t size) noexcept {
+    if (!core.is_default()) return;
+    ++taken.objects;
+    taken.bytes += size;
+}
+
 std::uint32_t pages_for(std::size_t size) noexcept {
     const std::size_t count = (size + page_size.count() - 1) >> page_shift;
     return static_cast<std::uint32_t>(count == 0 ? 1 : count);
@@ -224,6 +232,7 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
             core.huge_.allocated.fetch_add(1, relaxed);
             core.huge_.bytes_allocated.fetch_add((*block)->size, relaxed);
             sampler::large_made((*block)->sample, (*block)->base, (*block)->size, size);
+            note_taken(core, (*block)->size);
             return (*block)->base;
         }
     }
@@ -241,6 +250,7 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
     if (!made) return nullptr;
     if (dirty != nullptr) *dirty = (*made)->zeroed ? 0 : rounded;
     sampler::large_made((*made)->sample, reinterpret_cast<void*>((*made)->base), rounded, size);
+    note_taken(core, rounded);
     return reinterpret_cast<void*>((*made)->base);
 }
 
@@ -253,6 +263,10 @@ void* allocate_large(std::size_t size, std::size_t alignment, bool noscan, bool*
         failure_hook.announce({bytes{size}});
     if (zeroed != nullptr) *zeroed = dirty == 0;
     return p;
+}
+
+large_taken large_taken_by_thread() noexcept {
+    return taken;
 }
 
 void free_large(span* s, void* p) noexcept {

@@ -4,6 +4,7 @@
 
 #include "steady/core/options.hpp"
 #include "steady/heap/detail/depots.hpp"
+#include "steady/heap/detail/front.hpp"
 #include "steady/heap/detail/runtime.hpp"
 #include "steady/heap/detail/scavenger.hpp"
 #include "steady/heap/detail/span_store.hpp"
@@ -212,6 +213,25 @@ heap_statistics read_statistics() noexcept {
     s.sys = os_ledgers.ready.value().count() + os_ledgers.prepared.value().count();
     s.other_sys = difference(s.sys, s.heap_sys + s.mspan_sys + s.mcache_sys);
     s.scavenged_total = read_scavenger_statistics().released_bytes;
+    return s;
+}
+
+thread_statistics read_thread_statistics() noexcept {
+    thread_statistics s{};
+    if (!open_heap()) return s;
+    const large_taken large = large_taken_by_thread();
+    s.mallocs = large.objects;
+    s.total_alloc = large.bytes;
+    s.exact = !checked_mode();
+    thread_cache* const own = current_cache;
+    if (own == &empty_cache) return s;
+    class_counts counts[span_class_count] = {};
+    own->add_counts(counts);
+    for (unsigned c = 2; c < span_class_count; ++c) {
+        s.mallocs += counts[c].allocated;
+        s.total_alloc += counts[c].allocated * class_size[c >> 1];
+        s.small_frees += counts[c].freed;
+    }
     return s;
 }
 

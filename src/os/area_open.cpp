@@ -18,6 +18,7 @@
 #include "steady/os/detail/mapping.hpp"
 #include "steady/os/detail/syscall.hpp"
 #include "steady/os/mutex.hpp"
+#include "steady/os/mappings.hpp"
 
 #include <linux/mman.h>
 #include <sys/resource.h>
@@ -167,7 +168,10 @@ result<area> area::reserve(bytes size, bytes alignment, std::uintptr_t hint,
         const long mapped = sys_mmap(reinterpret_cast<void*>(at), length.count(), PROT_NONE,
                                      private_pages | MAP_NORESERVE | flags);
         announce(os_call::reserve, reinterpret_cast<void*>(at), length.count(), 0);
-        if (mapped >= 0) ledgers().reserved.add(length);
+        if (mapped >= 0) {
+            ledgers().reserved.add(length);
+            list_mapped(reinterpret_cast<void*>(mapped), length);
+        }
         return mapped;
     };
     const auto as_area = [&](long mapped, bytes length) noexcept {
@@ -191,7 +195,10 @@ result<area> area::reserve(bytes size, bytes alignment, std::uintptr_t hint,
             }
             const long unmapped = sys_munmap(reinterpret_cast<void*>(mapped), size.count());
             announce(os_call::release, reinterpret_cast<void*>(mapped), size.count(), 0);
-            if (unmapped >= 0) ledgers().reserved.sub(size);
+            if (unmapped >= 0) {
+                ledgers().reserved.sub(size);
+                unlist_mapped(reinterpret_cast<void*>(mapped), size);
+            }
         }
     }
     const bytes slack = alignment > os_page() ? alignment : bytes{};

@@ -9,6 +9,7 @@
 #include "steady/os/detail/failure.hpp"
 #include "steady/os/detail/mapping.hpp"
 #include "steady/os/detail/syscall.hpp"
+#include "steady/os/mappings.hpp"
 
 #include <linux/mman.h>
 
@@ -133,6 +134,7 @@ result<void> area::prepare_nominal(std::byte* start, bytes length) noexcept {
         announce(os_call::release, reinterpret_cast<void*>(mapped), length.count(), 0);
         return error{errc::occupied, EEXIST, "mmap to prepare nominal memory"};
     }
+    list_mapped(start, length);
     return {};
 }
 
@@ -160,6 +162,7 @@ result<void> area::unprepare(bytes offset, bytes length, bytes ready) noexcept {
         done = sys_munmap(start, length.count());
         announce(os_call::release, start, length.count(), 0);
         if (done < 0) return failure(done, "munmap of nominal memory");
+        unlist_mapped(start, length);
     }
     all_ledgers.ready.sub(ready);
     all_ledgers.prepared.sub(length - ready);
@@ -176,6 +179,7 @@ result<void> area::close() noexcept {
         announce(os_call::release, mapping, mapping_size_.count(), 0);
         if (done < 0) return failure(done, "munmap of a reserved area");
         all_ledgers.reserved.sub(mapping_size_);
+        unlist_mapped(mapping, mapping_size_);
     } else {
         forget_nominal(base_);
     }
@@ -297,6 +301,7 @@ result<std::byte*> map_plain(bytes size, const char* name) noexcept {
     auto* const start = reinterpret_cast<std::byte*>(mapped);
     all_ledgers.ready.add(size);
     all_ledgers.plain.add(size);
+    list_mapped(start, size);
     give_name(start, size.count(), name);
     return start;
 }
@@ -313,6 +318,7 @@ result<void> unmap_plain(void* start, bytes size) noexcept {
     if (done < 0) return failure(done, "munmap of a block for records");
     all_ledgers.plain.sub(size);
     all_ledgers.ready.sub(size);
+    unlist_mapped(start, size);
     return {};
 }
 

@@ -5,6 +5,7 @@
 #include "steady/os/detail/mapping.hpp"
 #include "steady/os/memory.hpp"
 #include "steady/os/mutex.hpp"
+#include "steady/os/mappings.hpp"
 
 namespace steady::os {
 
@@ -56,6 +57,7 @@ ledger& metadata_unused() noexcept {
 void metadata_reset_after_fork() noexcept {
     chunk_lock.reset_after_fork();
     detail::free_nominal_lock();
+    mappings_reset_after_fork();
 }
 
 namespace detail {

@@ -64,6 +64,23 @@ struct heap_statistics {
 /// microseconds. Threads: any. Allocates nothing.
 [[nodiscard]] heap_statistics read_statistics() noexcept;
 
+/// What the calling thread has done with the default heap since it began. A realloc that
+/// stays in place is neither.
+struct thread_statistics {
+    std::uint64_t mallocs;      // objects, exactly
+    std::uint64_t total_alloc;  // their bytes
+    std::uint64_t small_frees;  // objects of up to 32 KiB, whoever allocated them
+    bool exact;  // false: the thread has no cache (STEADY_DEBUG=check, no pthread key left)
+};
+/// Cost: a walk over the classes, less than a microsecond; allocations pay nothing for it.
+[[nodiscard]] thread_statistics read_thread_statistics() noexcept;
+
+/// The heap checks itself: recomputes every invariant that can be, and adds its ledgers up
+/// against each other, to the byte. Returns false for the first broken one and writes its
+/// name and figures to `why`, at most capacity - 1 characters and a zero.
+/// Cost: a walk over all spans under every lock. Threads: any; others wait in slow paths.
+[[nodiscard]] bool check_heap(char* why, std::size_t capacity) noexcept;
+
 /// Writes `s` as a table or as JSON (the names above). Returns the length written,
 /// at most capacity - 1; the text ends with a zero byte. Allocates nothing.
 std::size_t write_statistics_text(const heap_statistics& s, char* buffer,

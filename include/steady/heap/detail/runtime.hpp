@@ -64,6 +64,11 @@ void unlock_objects() noexcept;
 [[nodiscard]] void* allocate_large_for(heap_core& core, unsigned node, std::size_t size,
                                        std::size_t alignment, bool noscan,
                                        std::size_t* dirty) noexcept;
+/// Large and huge objects that this thread took from the default heap.
+struct large_taken {
+    std::uint64_t objects, bytes;
+};
+[[nodiscard]] large_taken large_taken_by_thread() noexcept;
 void free_large(span* s, void* p) noexcept;
 void free_huge(huge_block* b, void* p) noexcept;
 /// Small objects without a cache.
