@@ -219,6 +219,16 @@ TEST(schedules, an_exact_size_stops_writers_but_not_for_ever) {
     EXPECT_TRUE(good) << seen;
 }
 
+TEST(tags, an_erased_entry_above_a_neighbour_of_its_tag_stays_erased) {
+    small_map map;
+    const std::uint64_t below = std::uint64_t{1} << 49, erased = below | 4;  // tag bits 0...01
+    map.insert(below, 1);
+    map.insert(erased, 2);
+    map.erase(erased);
+    EXPECT_FALSE(map.find(erased));  // S4
+    EXPECT_EQ(map.find(below), 1u);
+}
+
 // The promise, counted: while others grow the map, a reader takes no lock, stores nothing
 // and waits for nobody.
 thread_local bool is_reader = false;
