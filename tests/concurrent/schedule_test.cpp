@@ -144,6 +144,20 @@ TEST(schedules, a_split_and_a_writer_of_what_it_moves) {
             {fresh, moved}, right);
     EXPECT_TRUE(right);
 }
+TEST(schedules, a_writer_that_sleeps_until_its_segment_is_somebody_elses) {
+    bool right = false;
+    const auto full = full_segment();
+    const std::uint64_t moved = full[2];  // ends in 1; the other thread fills what ends in 0
+    std::vector<step_of> splits_twice{{k::insert, key(0, 20, 1), 1}};
+    for (std::uint64_t n = 30; n < 38; ++n) {
+        splits_twice.push_back({k::insert, key(n % 2, n, 0), n});
+    }
+    // The second split takes the memory that the first one left behind.
+    const auto out = explore(full, {{{k::exchange, moved, 77}, {k::find, moved, 0}}, splits_twice},
+                             {moved}, right, 1);
+    EXPECT_TRUE(right);
+    EXPECT_TRUE(out.complete);
+}
 TEST(schedules, two_splits_of_one_segment) {
     bool right = false;
     const std::uint64_t a = key(0, 20, 1), b = key(1, 21, 0);
