@@ -37,6 +37,8 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -72,6 +74,14 @@ struct concurrent_map_statistics {
         return slots == 0 ? 0 : static_cast<double>(entries) / static_cast<double>(slots);
     }
 };
+
+namespace detail {
+template <class K>
+inline constexpr bool owned_text = false;
+template <class A>
+inline constexpr bool owned_text<std::basic_string<char, std::char_traits<char>, A>> =
+    std::is_same_v<A, std::allocator<char>>;
+}  // namespace detail
 
 namespace concurrent_detail {
 
@@ -120,12 +130,39 @@ class concurrent_map {
     using probe = concurrent_detail::probe;
     using verdict = concurrent_detail::verdict;
 
-    struct node {
-        K key;
+    /// Text stands in its node, behind it: a lookup follows one pointer, not two.
+    static constexpr bool text_nodes =
+        !inline_entries && detail::owned_text<K> && std::is_same_v<Equal, map_equal<K>>;
+    struct plain_node {
         word value;  // the value itself, or the address of it
+        K name;
         template <class Q>
-        explicit node(Q&& k) : key(std::forward<Q>(k)) {}
+        explicit plain_node(Q&& k) : name(std::forward<Q>(k)) {}
+        [[nodiscard]] const K& key() const noexcept { return name; }
+        template <class Q>
+        static plain_node* make(Q&& k) {
+            return new plain_node(std::forward<Q>(k));
+        }
+        static void free(plain_node* n) noexcept { delete n; }
     };
+    struct text_node {
+        word value;
+        std::size_t length;
+        [[nodiscard]] std::string_view key() const noexcept {
+            return {reinterpret_cast<const char*>(this + 1), length};
+        }
+        static text_node* make(std::string_view k) {
+            auto* n = new (::operator new(sizeof(text_node) + k.size())) text_node;
+            n->length = k.size();
+            std::memcpy(static_cast<void*>(n + 1), k.data(), k.size());
+            return n;
+        }
+        static void free(text_node* n) noexcept {
+            n->~text_node();
+            ::operator delete(static_cast<void*>(n));
+        }
+    };
+    using node = std::conditional_t<text_nodes, text_node, plain_node>;
 
     /// How a split learns a slot's hash.
     struct rehasher {
@@ -198,14 +235,14 @@ public:
             return concurrent_detail::from_words<V>(&value);
         } else {
             std::optional<V> out;
-            read(key, [&](const K&, const V& value) { out.emplace(value); });
+            read(key, [&](const auto&, const V& value) { out.emplace(value); });
             return out;
         }
     }
     template <class Q>
         requires key_like<Q>
     [[nodiscard]] bool contains(const Q& key) const {
-        return read(key, [](const K&, const V&) {});
+        return read(key, [](const auto&, const V&) {});
     }
     /// Calls f(value) with the key's value: a copy, or the immutable value itself, which stays
     /// until f returns, whatever others do. f may use the map.
@@ -214,7 +251,7 @@ public:
     template <class Q, class F>
         requires key_like<Q>
     bool cvisit(const Q& key, F&& f) const {
-        return read(key, [&](const K&, const V& value) { f(value); });
+        return read(key, [&](const auto&, const V& value) { f(value); });
     }
     /// Looks up all keys with overlapping cache misses: f(index, value) for those found.
     ///
@@ -234,7 +271,7 @@ public:
             for (std::size_t i = 0; i < n; ++i) table_.prefetch_group(hashes[i]);
             for (std::size_t i = 0; i < n; ++i) {
                 found += read_hashed(hashes[i], keys[at + i],
-                                     [&](const K&, const V& value) { f(at + i, value); });
+                                     [&](const auto&, const V& value) { f(at + i, value); });
             }
         }
         return found;
@@ -588,7 +625,8 @@ private:
                 const K key = concurrent_detail::from_words<K>(words);
                 look([&](const V& v) { f(key, v); });
             } else {
-                look([&](const V& v) { f(std::as_const(node_here()->key), v); });
+                const auto& key = key_of(*node_here());
+                look([&](const V& v) { f(key, v); });
             }
         }
         /// The entry is about to be erased.
@@ -633,7 +671,7 @@ private:
     static constexpr std::size_t node_size = sizeof(node) + (word_value ? 0 : sizeof(V));
     static void destroy_node(node* n) noexcept {
         if constexpr (!inline_entries && !word_value) delete value_in(n);
-        delete n;
+        node::free(n);
     }
     void count_node(std::int64_t) noexcept {}  // nodes are entries: counted there
     [[nodiscard]] std::size_t node_bytes_now() const noexcept {
@@ -655,7 +693,7 @@ private:
                 }
             } else {
                 if (s.words[0].load() != hash) return false;
-                return bool(equal_(reinterpret_cast<node*>(s.words[1].load())->key, key));
+                return bool(equal_(reinterpret_cast<node*>(s.words[1].load())->key(), key));
             }
         };
     }
@@ -694,24 +732,31 @@ private:
                 if (s.words[0].load() != hash) return probe::no;
                 n = reinterpret_cast<const node*>(s.words[1].load());
                 if (!guard.protect(n, valid)) return probe::again;
-                return equal_(n->key, key) ? probe::yes : probe::no;
+                return equal_(n->key(), key) ? probe::yes : probe::no;
             });
             if (!found) return false;
             look_at(*n, f);
             return true;
         }
     }
+    static decltype(auto) key_of(const node& n) {
+        if constexpr (text_nodes) {
+            return K(n.key());  // whoever sees the key sees a K
+        } else {
+            return (n.name);
+        }
+    }
     template <class F>
     static void look_at(const node& n, F& f) {
         if constexpr (word_value) {
             const std::uint64_t v = n.value.load();
-            f(n.key, concurrent_detail::from_words<V>(&v));
+            f(n.key(), concurrent_detail::from_words<V>(&v));
         } else {
             hazard_guard guard;
             std::uint64_t v = 0;
             do v = n.value.load();
             while (!guard.protect(reinterpret_cast<void*>(v), [&] { return n.value.load() == v; }));
-            f(n.key, *reinterpret_cast<const V*>(v));
+            f(n.key(), *reinterpret_cast<const V*>(v));
         }
     }
 
@@ -773,7 +818,7 @@ private:
             concurrent_detail::to_words(v, words + key_words);
         } else {
             if (concurrent_detail::refuse_allocation()) throw std::bad_alloc();
-            auto* n = new node(std::forward<Q>(key));
+            node* n = node::make(std::forward<Q>(key));
             if constexpr (word_value) {
                 std::uint64_t v = 0;
                 concurrent_detail::to_words(V(std::forward<M>(value)), &v);
@@ -782,7 +827,7 @@ private:
                 try {
                     n->value.store(reinterpret_cast<std::uint64_t>(new V(std::forward<M>(value))));
                 } catch (...) {
-                    delete n;
+                    node::free(n);
                     throw;
                 }
             }
@@ -812,7 +857,14 @@ private:
                 begun = part.size();
                 return true;
             });
-        for (const node* n : part) look_at(*n, f);
+        const auto with_key = [&](const auto& key, const V& v) {
+            if constexpr (text_nodes) {
+                f(K(key), v);
+            } else {
+                f(key, v);
+            }
+        };
+        for (const node* n : part) look_at(*n, with_key);
         return next;
     }
 

@@ -197,7 +197,9 @@ public:
             prefetch_to_write(reinterpret_cast<char*>(&home) + 64);
             const std::uint64_t state = home.state.load();
             if ((state & locked_bit) != 0 || !home.state.lock(state, state | locked_bit)) {
-                p.wait();
+                // Read only: whoever has the lock needs the line for itself.
+                do p.wait();
+                while ((home.state.load() & locked_bit) != 0 && still(at));
                 continue;
             }
             home_lock lock{home, state};

@@ -102,7 +102,7 @@ public:
     void wait() noexcept {
         at(step::wait);
 #if !defined(STEADY_CONCURRENT_STEPS)
-        if (++turns_ < 48) {
+        if (++turns_ < 12) {
 #if defined(__x86_64__)
             __builtin_ia32_pause();
 #elif defined(__aarch64__)
