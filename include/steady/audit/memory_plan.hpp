@@ -51,16 +51,17 @@ struct memory_plan {
     std::size_t entry_size = 0;  // key and value, without padding
     allocator_model allocator = allocator_model::steady_heap;
 
-    memory_parts expected;        // numbers that the hash decides, rounded to whole objects
-    memory_parts low, high;       // field by field; equal to `expected` where nothing is random
-    estimate total;               // bytes
-    estimate objects;             // that the allocator hands out
-    estimate overflow;            // overflow buckets, or chained blocks
-    estimate peak;                // bytes held at one time
-    double span_tail = 0;         // their share of what spans lose at their ends, bytes
-    std::uint64_t allocated = 0;  // bytes ever handed out (expected)
-    std::uint64_t moved = 0;      // entries moved on the way (expected)
-    bool growing = false;         // a growth is under way, more likely than not
+    memory_parts expected;            // numbers that the hash decides, rounded to whole objects
+    memory_parts low, high;           // field by field; equal to `expected` where nothing is random
+    estimate total;                   // bytes
+    estimate objects;                 // that the allocator hands out
+    estimate overflow;                // overflow buckets, or chained blocks
+    estimate peak;                    // bytes held at one time
+    double span_tail = 0;             // their share of what spans lose at their ends, bytes
+    std::uint64_t allocated = 0;      // bytes ever handed out (expected)
+    std::uint64_t moved = 0;          // entries moved on the way (expected)
+    std::uint64_t mapped_itself = 0;  // bytes in `total` that come from no allocator
+    bool growing = false;             // a growth is under way, more likely than not
     /// The container does not know its allocator: its memory() leaves `rounding` at 0.
     bool rounding_is_the_allocators = false;
 

@@ -28,13 +28,17 @@ template <class Ask>
     struct account {
         memory_parts parts;
         block_sum blocks;
+        std::uint64_t mapped = 0;
     };
     const auto account_of = [&options](const map_outlook& o, std::uint64_t chained) {
-        account a{o.memory, {options.allocator}};
+        account a{o.memory, {options.allocator}, 0};
         const auto request = [](const map_outlook::block& b) {
             return (b.size + b.alignment - 1) / b.alignment * b.alignment;
         };
+        // What the table maps itself is in `parts` and in no block: nobody rounds it.
+        std::uint64_t asked = o.chained.size * chained;
         for (std::size_t i = 0; i < o.block_count; ++i) {
+            asked += o.blocks[i].size * o.blocks[i].count;
             a.blocks.add(request(o.blocks[i]), o.blocks[i].count, o.blocks[i].alignment);
         }
         if (chained != 0) {
@@ -45,7 +49,8 @@ template <class Ask>
                 a.parts.*field += o.of_chained.*field * chained;
             }
         }
-        a.parts.rounding = bytes{a.blocks.occupied} - a.parts.total();
+        a.mapped = a.parts.total().count() - asked;
+        a.parts.rounding = bytes{a.blocks.occupied - asked};
         return a;
     };
     const auto chained_of = [](const map_outlook& o) {
@@ -74,6 +79,7 @@ template <class Ask>
     if (o.clusters != 0) ++blocks.high;  // a spare one stays from one split to the next
     const account expected = account_of(o, blocks.rounded());
     p.expected = expected.parts;
+    p.mapped_itself = expected.mapped;
     range_of_parts range;
     for (const std::uint64_t x : {blocks.rounded(), blocks.low, blocks.high}) {
         const account a = account_of(o, x);
