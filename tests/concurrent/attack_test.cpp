@@ -366,7 +366,7 @@ TEST(preemption, at_random_places_loses_nothing) {
     threads_keep_what_is_theirs<
         concurrent_map<std::uint64_t, std::uint64_t, map_hash<std::uint64_t>,
                        map_equal<std::uint64_t>, two_groups>>([](std::uint64_t n) { return n; },
-                                                              4000);
+                                                              20000);
 }
 TEST(preemption, at_random_places_loses_no_node) {
     threads_keep_what_is_theirs<concurrent_map<std::string, std::uint64_t, map_hash<std::string>,
