@@ -157,6 +157,39 @@ TEST(Bounds, ShrinkToFitCanBeHadInSteps) {
     for (std::uint64_t i = 0; i < 100'000; ++i) ASSERT_EQ(m.contains(i), i % 20 == 0);
 }
 
+TEST(Bounds, AMapThatFitsACacheKeepsItsRoomUntilFewAreLeft) {
+    steady::map<std::uint64_t, std::uint64_t> m;
+    for (std::uint64_t i = 0; i < 14'000; ++i) m.try_emplace(i, i);
+    const auto slots = m.bucket_count();
+    growth_watch watch;
+    while (m.size() > 300) m.erase(m.size() - 1);
+    watch.end_of_operation();
+    EXPECT_EQ(watch.steps, 0u);
+    EXPECT_EQ(m.bucket_count(), slots);
+    while (!m.empty()) {
+        m.erase(m.size() - 1);
+        watch.end_of_operation();
+        m.check();
+    }
+    EXPECT_GE(watch.steps, 3u) << "or nothing was given back";
+    EXPECT_LE(watch.worst_moved, most_moved);
+    EXPECT_LE(m.bucket_count(), 60u);
+}
+
+TEST(Bounds, ErasingAndInsertingInTurnNeitherGrowsNorShrinks) {
+    for (const std::uint64_t n : {1'000, 14'000, 150'000, 300'000}) {
+        steady::map<std::uint64_t, std::uint64_t> m;
+        for (std::uint64_t i = 0; i < n; ++i) m.try_emplace(i, i);
+        growth_watch watch;
+        for (std::uint64_t i = 0; i < n; ++i) {
+            m.erase(i);
+            m.try_emplace(n + i, i);
+        }
+        watch.end_of_operation();
+        EXPECT_EQ(watch.steps, 0u) << n;
+    }
+}
+
 TEST(Bounds, AnEmptyMapOwnsNoMemory) {
     const steady::map<std::string, std::string> m;
     EXPECT_EQ(m.memory().total().count(), 0u);

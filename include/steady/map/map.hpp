@@ -153,18 +153,18 @@ public:
     template <std::ranges::forward_range Keys, std::output_iterator<V*> Out>
     size_type find_many(const Keys& keys, Out out) {
         size_type found = 0;
-        detail::find_batches(*this, keys, [&](const auto& at) {
-            found += bool(at);
-            *out++ = at ? &at.slot().value().second : nullptr;
+        detail::find_batches(*this, keys, [&](auto* slot) {
+            found += slot != nullptr;
+            *out++ = slot != nullptr ? &slot->value().second : nullptr;
         });
         return found;
     }
     template <std::ranges::forward_range Keys, std::output_iterator<const V*> Out>
     size_type find_many(const Keys& keys, Out out) const {
         size_type found = 0;
-        detail::find_batches(*this, keys, [&](const auto& at) {
-            found += bool(at);
-            *out++ = at ? &at.slot().value().second : nullptr;
+        detail::find_batches(*this, keys, [&](auto* slot) {
+            found += slot != nullptr;
+            *out++ = slot != nullptr ? &slot->value().second : nullptr;
         });
         return found;
     }

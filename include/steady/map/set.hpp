@@ -57,9 +57,9 @@ public:
     template <std::ranges::forward_range Keys, std::output_iterator<const K*> Out>
     size_type find_many(const Keys& keys, Out out) const {
         size_type found = 0;
-        detail::find_batches(*this, keys, [&](const auto& at) {
-            found += bool(at);
-            *out++ = at ? &at.slot().value() : nullptr;
+        detail::find_batches(*this, keys, [&](const auto* slot) {
+            found += slot != nullptr;
+            *out++ = slot != nullptr ? &slot->value() : nullptr;
         });
         return found;
     }

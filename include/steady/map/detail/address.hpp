@@ -19,8 +19,8 @@
 //   A search computes  number = h * (h > frontier ? high : low) / 2^64: a comparison, a
 //   conditional move and a multiplication; nothing is looked up.
 //
-// A pass stretches by a half or a third at first, and by a quarter from 512 clusters on, so
-// the load stays nearly even.
+// A pass doubles a table of less than 512 clusters, late and quickly; a longer one it
+// stretches by a quarter, so that the load stays nearly even.
 //
 // Invariants (tests/map/address_test.cpp)
 //   A1  Every group of a scale has the same share of all hashes, up to one of them.
@@ -42,6 +42,13 @@
 namespace steady::detail {
 
 __extension__ using wide_word = unsigned __int128;
+
+/// The same pointer, of which the compiler does not know that it points to the stack.
+template <class T>
+[[nodiscard, gnu::always_inline]] inline T* in_a_register(T* p) noexcept {
+    asm("" : "+r"(p));
+    return p;
+}
 
 /// The group of a hash in a table of so many.
 [[nodiscard, gnu::always_inline]] constexpr std::uint64_t group_number(
@@ -92,15 +99,16 @@ alignas(8) inline constexpr std::array<std::uint8_t, 8> overflow_bits = {1,  2, 
 
 // ---- The sequence of scales.
 
-/// Two scales to a doubling while tables are short, so that entries move less often; then
-/// three, so that memory follows the data more closely.
+/// Scales before the tables are long: each doubles the one before.
+inline constexpr unsigned doublings = 9;
+
+/// Doubled while tables are short, so that entries move less often; then three scales to a
+/// doubling, so that memory follows the data more closely.
 [[nodiscard]] constexpr std::uint64_t clusters_at(unsigned index) noexcept {
-    constexpr std::uint64_t first[] = {1,  2,  3,  4,  6,   8,   11,  16, 23,
-                                       32, 45, 64, 91, 128, 181, 256, 362};
     constexpr std::uint64_t turn[] = {512, 640, 800};
-    constexpr unsigned known = sizeof first / sizeof *first;
-    if (index < known) return first[index];
-    return turn[(index - known) % 3] << ((index - known) / 3);
+    static_assert(turn[0] == std::uint64_t{1} << doublings);
+    if (index < doublings) return std::uint64_t{1} << index;
+    return turn[(index - doublings) % 3] << ((index - doublings) / 3);
 }
 
 /// How far the table has grown.
@@ -137,19 +145,23 @@ struct growth_state {
     return n;
 }
 
-/// Entries at which the next step is due, with `full` entries per cluster allowed. A pass
-/// takes its first steps, which touch new memory, slowly, and the others, which go to places
-/// left by the first, fast: so memory follows the data.
+/// Entries at which the next step is due, with `full` entries per cluster allowed. A short
+/// table doubles in the last sixteenth before it is full. A pass of a long one takes its first
+/// steps, which touch new memory, slowly, and the others, which go to places left by the
+/// first, fast: so memory follows the data.
 ///
 ///   entries    |-- 20 % --|---------- 60 % ----------|-- 20 % --|      between two passes
 ///   steps          none       to new memory: a fifth    the rest
 [[nodiscard]] inline std::uint64_t limit_of(const growth_state& s, std::uint64_t full) noexcept {
     const std::uint64_t clusters = s.low_clusters();
     const std::uint64_t end = clusters * full;
-    const std::uint64_t start = s.low == 0 ? 0 : clusters_at(s.low - 1) * full;
+    const std::uint64_t done = s.passing() ? clusters - s.edge : 0;
+    if (s.low < doublings) return end - end / 16 + end * done / (16 * clusters);
+    // The first long scale comes as if others had been before it.
+    const std::uint64_t before = s.low == doublings ? 400 : clusters_at(s.low - 1);
+    const std::uint64_t start = before * full;
     const std::uint64_t fifth = (end - start) / 5;
     if (!s.passing()) return start + fifth;
-    const std::uint64_t done = clusters - s.edge;
     const auto share = [](std::uint64_t of, std::uint64_t n, std::uint64_t all) {
         return static_cast<std::uint64_t>(static_cast<wide_word>(of) * n / all);
     };

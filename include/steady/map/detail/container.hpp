@@ -412,10 +412,10 @@ public:
     /// Returns    how many were erased: 0 or 1.
     /// Cost       a lookup; after many erasures a share of tidying (one cluster) or shrinking
     ///            (one cluster), bounded as for insert.
-    size_type erase(const key_type& key) { return erase_found(table_.find(key)); }
+    size_type erase(const key_type& key) { return table_.erase_key(key); }
     template <foreign_key<key_type, Hash, Equal> Q>
         requires(!std::convertible_to<Q, iterator> && !std::convertible_to<Q, const_iterator>)
-    size_type erase(const Q& key) { return erase_found(table_.find(key)); }
+    size_type erase(const Q& key) { return table_.erase_key(key); }
     /// Erases this entry; nothing else moves.
     ///
     /// Returns    the entry after it.
@@ -591,11 +591,6 @@ protected:
         });
     }
 
-    size_type erase_found(const position_type& at) {
-        if (!at) return 0;
-        table_.erase_and_tidy(at);
-        return 1;
-    }
     template <class It>
     [[nodiscard]] std::pair<It, It> range_at(It found) const {
         It after = found;
@@ -629,21 +624,25 @@ protected:
 };
 
 /// Finds many keys at once: what a key needs is requested while those before it are found.
+/// put(slot) is called for each, with nullptr where there is none.
 template <class Container, class Keys, class Put>
-void find_batches(Container& container, const Keys& keys, Put&& put) {
+[[gnu::always_inline]] inline void find_batches(Container& container, const Keys& keys, Put&& put) {
     using table = std::remove_cvref_t<decltype(container.raw_table())>;
     constexpr unsigned ahead = 16;  // two cache lines each: what a core can wait for at once
-    std::array<std::uint64_t, ahead> hashes;
-    std::array<typename table::home_place, ahead> homes;
     const table& t = container.raw_table();
     auto next = std::ranges::begin(keys);
     const auto end = std::ranges::end(keys);
     // What fits a core's own cache is found sooner than asked for.
     constexpr std::size_t cached_slots = (std::size_t{1} << 19) / sizeof(typename table::slot_type);
     if (t.slot_count() < cached_slots) {
-        for (; next != end; ++next) put(t.find(*next));
+        for (; next != end; ++next) {
+            const std::uint64_t hash = t.hash_of(*next);
+            put(t.find_slot(*next, hash, t.home_at(hash)));
+        }
         return;
     }
+    std::array<std::uint64_t, ahead> hashes;
+    std::array<typename table::home_place, ahead> homes;
     auto asked = next;
     const auto ask = [&](unsigned i) {
         hashes[i] = t.hash_of(*asked);
@@ -655,7 +654,7 @@ void find_batches(Container& container, const Keys& keys, Put&& put) {
         const std::uint64_t hash = hashes[i];
         const auto home = homes[i];
         if (asked != end) ask(i);
-        put(t.template find_from<false>(*next, hash, home));
+        put(t.find_slot(*next, hash, home));
     }
 }
 

@@ -1,11 +1,13 @@
 // growth.hpp - when a table grows and shrinks: from nothing to one group, from group to
 // group while it is small, and then in passes of which each operation makes one step.
 //
-//   nothing -> 1 -> 2 -> 4 -> ... -> small_groups -> large: 6 clusters -> pass -> 8 -> ...
+//   nothing -> 1 -> 2 -> 4 -> ... -> small_groups -> large: 8 clusters -> pass -> 16 ->
 //
 //   A pass begins when the load has grown for a while (address.hpp, limit_of) and makes its
 //   steps so that the last one is due when the clusters at the low scale are as full as
-//   allowed. Shrinking begins late, when seven eighths are gone, and then goes on.
+//   allowed. Shrinking begins late, when seven eighths are gone, and then goes on. A table
+//   of up to 512 KiB, or in a region of less than 1 MiB, is left as it is until its
+//   entries fit a small one.
 //
 // Invariants
 //   G1  A step that throws has changed nothing that a search can see.
@@ -27,10 +29,14 @@ void STEADY_TABLE_TYPE::set_limits() noexcept {
     if (large_ == nullptr) {
         const auto count = static_cast<unsigned>(groups_in_[0]);
         grow_at_ = shape::small_limit(count);
-        shrink_at_ = count > small_floor_ ? grow_at_ / 4 : 0;
+        shrink_at_ = count > small_floor_ ? grow_at_ / 8 : 0;
         return;
     }
     grow_at_ = limit(large_->state);
+    if (!compresses()) {
+        shrink_at_ = large_->floor == 0 ? fits_small_at / 3 : 0;
+        return;
+    }
     // Begins late and then goes on: a map that loses a little keeps its room.
     if (size_ >= grow_at_ / 10 * 9 && !large_->state.passing()) large_->shrinking = false;
     shrink_at_ = !large_->shrinking        ? grow_at_ / 8
@@ -121,22 +127,23 @@ void STEADY_TABLE_TYPE::become_large(unsigned scale) {
     set_limits();
 }
 
-/// The other way round, when few enough entries are left.
+/// The other way round, when few enough entries are left, wherever a pass has come.
 STEADY_TABLE
 void STEADY_TABLE_TYPE::become_small() {
     using state_source = block_source<Alloc, alignof(large_state)>;
-    constexpr unsigned group_count = shape::small_groups;
+    unsigned group_count = shape::small_groups;
+    while (group_count > 1 && size_ <= shape::small_limit(group_count) / 8 * 3) group_count /= 2;
     std::byte* const block = blocks::allocate(alloc_, shape::area(group_count));
     std::memset(block, 0, std::size_t{group_count} * group_bytes);
     large_state* const old = large_;
-    const run from{tags_[0], slots_[0], groups_in_[0]};
+    const std::array<run, 2> from = runs();
     last_ = static_cast<std::uint16_t>(group_count - 1);
     set_scales({reinterpret_cast<std::uint8_t*>(block),
                 reinterpret_cast<Slot*>(block + shape::slots_at(group_count)), group_count});
     const auto move = [&](const position_type& at) {
         move_entry(hash_of_slot(at.slot()), at.slot(), *at.tag, 0);
     };
-    from.for_each(move);
+    for (const run& r : from) r.for_each(move);
     for (std::byte*& first : old->chains) {
         while (first != nullptr) {
             chained(first).for_each(move);
@@ -145,7 +152,7 @@ void STEADY_TABLE_TYPE::become_small() {
     }
     trim_spares(0);
     large_ = nullptr;
-    old->memory[0].release(alloc_);
+    for (region& r : old->memory) r.release(alloc_);
     state_source::deallocate(alloc_, reinterpret_cast<std::byte*>(old), sizeof(large_state));
     ++relocations_;
     set_limits();
@@ -166,14 +173,10 @@ void STEADY_TABLE_TYPE::prefer_huge_pages() noexcept {
 
 STEADY_TABLE
 void STEADY_TABLE_TYPE::shrink_a_little() noexcept {
-    if (large_ != nullptr) {
-        // Few clusters: what is left to erase must be enough for what is left to do.
-        const std::uint32_t erasures_per_step = large_->state.low_clusters() <= 64 ? 8 : 16;
-        large_->shrinking = true;
-        if (++large_->erasures % erasures_per_step != 0) {
-            set_limits();
-            return;
-        }
+    if (large_ != nullptr && compresses()) {
+        constexpr std::uint32_t erasures_per_step = 16;
+        if (!std::exchange(large_->shrinking, true)) set_limits();
+        if (++large_->erasures % erasures_per_step != 0) return;
     }
     if (can_shrink() && shrink_step()) return;
     // As small as may be, or no memory for less: not again before much more is gone.
@@ -189,10 +192,9 @@ bool STEADY_TABLE_TYPE::can_shrink() const noexcept {
         const auto count = static_cast<unsigned>(groups_in_[0]);
         return count > small_floor_ && size_ <= shape::small_limit(count / 2);
     }
+    if (fits_small()) return true;
     growth_state s = large_->state;
-    if (!s.passing() && s.low == shape::first_scale) {
-        return size_ <= shape::small_limit(shape::small_groups) / 4 * 3 && large_->floor == 0;
-    }
+    if (!s.passing() && s.low == shape::first_scale) return false;
     // A pass is begun only if it can be finished: halfway it holds the memory of both scales.
     if (s.passing()) {
         s.retreat();
@@ -200,6 +202,24 @@ bool STEADY_TABLE_TYPE::can_shrink() const noexcept {
         s.low = s.high = s.low - scales_down();
     }
     return size_ < limit(s) && limit(s) >= large_->floor;
+}
+
+/// Whether erasing compresses a table pass by pass. It gives memory back only where pages
+/// can be, and is worth it only where there are many: others wait until they can be small.
+STEADY_TABLE
+bool STEADY_TABLE_TYPE::compresses() const noexcept {
+    constexpr std::size_t least = std::size_t{512} << 10;
+    return large_->memory[0].is_long() &&
+           shape::area(large_->state.high_clusters() * shape::groups) > least;
+}
+
+/// Whether the few entries left of a large table can go to a small one at once: the clusters
+/// are few, or no passes will make them fewer.
+STEADY_TABLE
+bool STEADY_TABLE_TYPE::fits_small() const noexcept {
+    const growth_state& s = large_->state;
+    return size_ <= fits_small_at && large_->floor == 0 &&
+           (!compresses() || (!s.passing() && s.low == shape::first_scale));
 }
 
 /// By how many scales a pass goes down that begins now.
@@ -216,17 +236,24 @@ unsigned STEADY_TABLE_TYPE::scales_down() const noexcept {
 
 STEADY_TABLE
 bool STEADY_TABLE_TYPE::shrink_step() noexcept {
+    if (large_ != nullptr && !fits_small()) return compress_step();
+    const bool watched = growth_hook.armed();
+    const auto began =
+        watched ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
+    const bytes before = watched ? memory().total() : bytes{};
     try {
         if (large_ == nullptr) {
             const auto count = static_cast<unsigned>(groups_in_[0]);
             if (count <= 1 || size_ > shape::small_limit(count / 2)) return false;
-            resize_small(count / 2);
-            return true;
+            // A map that is being emptied goes by quarters.
+            const bool quarter = count / 4 >= small_floor_ && size_ <= grow_at_ / 8;
+            resize_small(quarter ? count / 4 : count / 2);
+        } else {
+            become_small();
         }
-        if (large_->state.passing() || large_->state.low != shape::first_scale) {
-            return compress_step();
+        if (watched) {
+            announce_growth(began, before, size_, shape::area(groups_in_[0]) / 4096 + 2);
         }
-        become_small();
         return true;
     } catch (...) {
         return false;  // no memory for a smaller table: stay as large as we are

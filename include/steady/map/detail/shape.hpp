@@ -42,7 +42,7 @@ struct cluster_shape {
 
     // A small table doubles: it moves at most 840 entries, and touches at most 10 pages.
     static constexpr unsigned small_groups = sizeof(Slot) <= 24 ? 64 : groups;
-    static constexpr unsigned first_scale = small_groups == groups ? 1 : 4;  // then 2 or 6
+    static constexpr unsigned first_scale = small_groups == groups ? 1 : 3;  // then 2 or 8
 
     static constexpr unsigned block_groups = 4;  // of a chained block
     static constexpr unsigned block_slots = block_groups * group_slots;
@@ -64,7 +64,7 @@ struct cluster_shape {
     static constexpr std::uint64_t full = slots * map_options::fullest_load / 1000;
 
     /// Fresh pages that a step can touch.
-    static constexpr std::uint64_t pages_of_step = (stride + stride / 2 + 4095) / 4096 + 3;
+    static constexpr std::uint64_t pages_of_step = (2 * stride + 4095) / 4096 + 3;
 
     static constexpr std::uint64_t small_limit(unsigned group_count) noexcept {
         return group_count == 1 ? group_slots : group_count * group_slots * 7 / 8;

@@ -220,9 +220,9 @@ void STEADY_TABLE_TYPE::stretch_step() {
         moved += move_chain(from.groups, 0, ~std::uint64_t{0}, 1);
     if (!overlapping) std::memset(from.groups, 0, shape::group_area);
     large.state = next;
-    if (!in_place && !last && c % 8 == 0) {
+    if (!in_place && !last && c % clusters_dropped == 0) {
         const std::uint64_t all = next.low_clusters();
-        drop_dead_clusters(c, std::min(c + 8, all), c, all);
+        drop_dead_clusters(c, std::min(c + clusters_dropped, all), c, all);
     }
     if (last) {
         end_pass();
@@ -302,11 +302,12 @@ bool STEADY_TABLE_TYPE::compress_step() noexcept {
     for (std::uint64_t s = from; s <= to; ++s) tidy(cluster_at(s, 1));
     const bool in_place = !large.memory[1];
     if (in_place) {
-        // What lies behind the table is dead, eight clusters at a time.
+        // What lies behind the table is dead, some clusters at a time.
         const std::uint64_t end = last ? groups_in_[1] / shape::groups : to;
         const std::uint64_t before_this = c == 0 ? 0 : number_of(lowest - 1, 1) / shape::groups;
-        const std::uint64_t dead = std::max(clusters, before_this / 8 * 8);
-        const std::uint64_t dead_end = last ? end : to / 8 * 8;
+        const std::uint64_t dead =
+            std::max(clusters, before_this / clusters_dropped * clusters_dropped);
+        const std::uint64_t dead_end = last ? end : to / clusters_dropped * clusters_dropped;
         if (dead < dead_end) drop_dead_clusters(dead, dead_end, clusters, dead_end);
     }
     if (last) {

@@ -95,6 +95,16 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
+    [[nodiscard, gnu::always_inline]] home_place home_at(std::uint64_t hash) const noexcept {
+        const table* const self = in_a_register(this);
+        const unsigned scale = self->scale_of(hash);
+        const std::uint64_t number = self->number_of(hash, scale);
+        return {self->tags_[scale] + number * group_bytes,
+                // The slots may be none at all, in an empty map: hence no pointer arithmetic.
+                reinterpret_cast<Slot*>(reinterpret_cast<std::uintptr_t>(self->slots_[scale]) +
+                                        number * (group_slots * sizeof(Slot)))};
+    }
+
     template <class Q>
     [[nodiscard, gnu::always_inline]] std::uint64_t hash_of(const Q& key) const {
         return hash_with_seed(hash_, key, seed_);
@@ -118,16 +128,36 @@ public:
         return find_from(key, hash, home_at(hash));
     }
 
-    /// The same for a place that was computed, and perhaps prefetched, before.
-    template <bool Ahead = true, class Q>
+    /// The same for a place that was computed before.
+    template <class Q>
     [[nodiscard, gnu::always_inline]] position_type find_from(const Q& key, std::uint64_t hash,
                                                               const home_place& at) const {
         position_type found;
-        if (find_in_group<Ahead>(key, hash, at.group, at.slots, found)) [[likely]]
+        if (find_in_group<true>(key, hash, at.group, at.slots, found)) [[likely]]
             return found;
         if ((at.group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
             return {};
         return find_elsewhere(key, hash);
+    }
+
+    /// The same for a place that was prefetched, or need not be: the slot, or nullptr.
+    template <class Q>
+    [[nodiscard, gnu::always_inline]] Slot* find_slot(const Q& key, std::uint64_t hash,
+                                                      const home_place& at) const {
+        const auto* const aligned =
+            static_cast<const std::uint8_t*>(__builtin_assume_aligned(at.group, group_bytes));
+        if (auto m = group16{aligned}.match_word(tag_word_of(hash), slot_tags)) {
+            do {
+                Slot* const slot = at.slots + m.lowest();
+                if (is_key(*slot, key, hash)) [[likely]] {
+                    if (slot == nullptr) __builtin_unreachable();
+                    return slot;
+                }
+            } while (m.drop_lowest());
+        }
+        if ((at.group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
+            return nullptr;
+        return find_elsewhere(key, hash).entry;
     }
 
     /// The slot may be none at all, in an empty map: hence no pointer arithmetic.
@@ -157,24 +187,38 @@ public:
         const home_place at = home_at(hash);
         if (const position_type found = find_from(key, hash, at)) return {found, false};
         const auto empty = group16{at.group}.match_empty(slot_tags);
+        new_place fresh;
         if (size_ < grow_at_ && empty) [[likely]] {
-            const position_type fresh{at.group, at.slots, choose_slot(empty, at.slots, hash)};
-            make_at(fresh, hash, make);
-            return {fresh, true};
+            fresh = {{at.group, at.slots, choose_slot(empty, at.slots, hash)}, hash};
+        } else {
+            fresh = place_new(key, hash);
         }
-        return {make_new(key, hash, make), true};
+        make_at(fresh.at, fresh.hash, make);
+        return {fresh.at, true};
     }
 
-    /// Makes an entry whose key is known to be absent.
-    template <class Q, class Make>
-    [[gnu::noinline]] position_type make_new(const Q& key, std::uint64_t hash, Make&& make) {
+    /// Where a new entry is to be made.
+    struct new_place {
+        position_type at;
+        std::uint64_t hash;
+    };
+    /// Grows if that is due. What makes the entry is not passed on: a caller's loop counter
+    /// in it would have to live in memory, and its reload would wait for the slot's store.
+    template <class Q>
+    [[gnu::noinline]] new_place place_new(const Q& key, std::uint64_t hash) {
         if (size_ >= grow_at_) [[unlikely]] {
             grow();
             hash = hash_of(key);  // the first block brings the seed
         }
-        const position_type at = free_slot(hash);
-        make_at(at, hash, make);
-        return at;
+        return {free_slot(hash), hash};
+    }
+
+    /// Makes an entry whose key is known to be absent.
+    template <class Q, class Make>
+    position_type make_new(const Q& key, std::uint64_t hash, Make&& make) {
+        const new_place fresh = place_new(key, hash);
+        make_at(fresh.at, fresh.hash, make);
+        return fresh.at;
     }
 
     template <class Make>
@@ -193,9 +237,9 @@ public:
     }
 
     /// Destroys the entry and does a share of the tidying and shrinking that is due.
-    void erase_and_tidy(position_type at) noexcept {
+    [[gnu::always_inline]] void erase_and_tidy(position_type at, std::uint8_t overflow) noexcept {
         // Added, not branched on: whether a group has overflowed cannot be predicted.
-        credit_ += at.group()[group_slots] != 0;
+        credit_ += overflow != 0;
         if (credit_ >= tidy_credit) [[unlikely]] {
             tidy_after_erase(at);
             return;
@@ -203,6 +247,33 @@ public:
         erase_at(at);
         if (size_ < shrink_at_) [[unlikely]]
             shrink_a_little();
+    }
+
+    /// Erases the entry with this key.
+    ///
+    /// Returns    whether there was one.
+    template <class Q>
+    [[gnu::always_inline]] bool erase_key(const Q& key) {
+        const std::uint64_t hash = hash_of(key);
+        const home_place home = home_at(hash);
+        const auto* const aligned =
+            static_cast<const std::uint8_t*>(__builtin_assume_aligned(home.group, group_bytes));
+        // As find_from(), but what is found at home stays in registers.
+        if (auto m = group16{aligned}.match_word(tag_word_of(hash), slot_tags)) {
+            prefetch_slot(home.slots, hash);
+            do {
+                const unsigned i = m.lowest();
+                if (is_key(home.slots[i], key, hash)) [[likely]] {
+                    erase_and_tidy({home.group, home.slots, i}, home.group[group_slots]);
+                    return true;
+                }
+            } while (m.drop_lowest());
+        }
+        if ((home.group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
+            return false;
+        const position_type found = find_elsewhere(key, hash);
+        if (found) erase_and_tidy(found, found.group()[group_slots]);
+        return bool(found);
     }
 
     /// Takes the entry out without destroying it: it has been moved away.
@@ -299,6 +370,10 @@ private:
 
     // Erasures from groups with overflow after which one cluster is tidied.
     static constexpr unsigned tidy_credit = 192;
+    // Clusters whose pages go back together: 64 KiB of 8 + 8-byte entries, 240 KiB at most.
+    static constexpr std::uint64_t clusters_dropped = 16;
+    // Entries for which a small table has room enough.
+    static constexpr std::uint64_t fits_small_at = shape::small_limit(shape::small_groups) / 4 * 3;
 
     struct large_state {
         growth_state state;
@@ -350,15 +425,6 @@ private:
         const std::uint64_t first = cluster * shape::groups;
         return {tags_[scale] + first * group_bytes, slots_[scale] + first * group_slots,
                 shape::groups};
-    }
-
-    [[nodiscard, gnu::always_inline]] home_place home_at(std::uint64_t hash) const noexcept {
-        const unsigned scale = scale_of(hash);
-        const std::uint64_t number = number_of(hash, scale);
-        return {tags_[scale] + number * group_bytes,
-                // The slots may be none at all, in an empty map: hence no pointer arithmetic.
-                reinterpret_cast<Slot*>(reinterpret_cast<std::uintptr_t>(slots_[scale]) +
-                                        number * (group_slots * sizeof(Slot)))};
     }
 
     /// Whether the key is in this group, and where.
@@ -484,6 +550,8 @@ private:
         return limit_of(s, shape::full);
     }
     [[nodiscard]] unsigned scales_down() const noexcept;
+    [[nodiscard]] bool compresses() const noexcept;
+    [[nodiscard]] bool fits_small() const noexcept;
     [[gnu::noinline]] void shrink_a_little() noexcept;
     void announce_growth(time_point began, bytes before, std::uint64_t moved,
                          std::uint64_t pages) noexcept;
