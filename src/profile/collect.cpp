@@ -114,10 +114,11 @@ collection collect(kind what, const options& how) {
     const std::int64_t began = now(CLOCK_MONOTONIC);
     if (what == kind::cpu) {
         constexpr unsigned default_seconds = 30;  // Go's
+        const cpu_turn mine;  // until the values are copied: the next profile clears them
         const std::string refused =
-            run_cpu_profile(how.seconds != 0 ? how.seconds : default_seconds);
+            run_cpu_profile(how.seconds != 0 ? how.seconds : default_seconds, mine);
         if (!refused.empty()) c.comments.push_back(refused);
-        c.samples = take(what, how);
+        c.samples = copy_sites(domain::cpu, nullptr);
         c.period = cpu_period_ns;
     } else if (how.seconds != 0) {
         const std::vector<raw_sample> before = take(what, how);

@@ -48,7 +48,6 @@ constinit std::atomic<bool> sampling{false};
 constinit std::atomic<std::uint64_t> next_slot{0};
 constinit std::atomic<std::uint64_t> dropped{0};
 constinit std::atomic<bool> busy{false};
-constinit bool handler_installed = false;
 
 void on_signal(int, siginfo_t* info, void* context) {
     // acquire; pairs with the release in run_cpu_profile: the ring is there.
@@ -132,9 +131,11 @@ std::string prepare() {
         if (!mapped) return "cpu profile: no memory for the ring of samples";
         the_ring.store(new (static_cast<void*>(*mapped)) ring, relaxed);
     }
-    if (handler_installed) return {};
+    // Looked at each time: a program may have put its own handler in the place of ours, or
+    // none, and then SIGPROF would end it.
     struct sigaction before {};
     sigaction(SIGPROF, nullptr, &before);
+    if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction == &on_signal) return {};
     if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
         return "cpu profile: the program uses SIGPROF itself; nothing was sampled";
     struct sigaction ours {};
@@ -143,18 +144,25 @@ std::string prepare() {
     sigfillset(&ours.sa_mask);
     if (sigaction(SIGPROF, &ours, nullptr) != 0)
         return "cpu profile: SIGPROF cannot be handled here";
-    handler_installed = true;
     return {};
 }
 
 }  // namespace
 
-std::string run_cpu_profile(unsigned seconds) {
-    constexpr timespec round{0, 50'000'000};
-    while (busy.exchange(true, std::memory_order_acquire)) nanosleep(&round, nullptr);
-    struct at_end {
-        ~at_end() { busy.store(false, std::memory_order_release); }
-    } const done;
+namespace {
+constexpr timespec collector_round{0, 50'000'000};
+}
+
+cpu_turn::cpu_turn() noexcept {
+    // acquire; pairs with the release of the one before.
+    while (busy.exchange(true, std::memory_order_acquire)) nanosleep(&collector_round, nullptr);
+}
+
+cpu_turn::~cpu_turn() {
+    busy.store(false, std::memory_order_release);
+}
+
+std::string run_cpu_profile(unsigned seconds, const cpu_turn&) {
     if (std::string refused = prepare(); !refused.empty()) return refused;
     recorder& r = the_recorder;
     {
@@ -173,13 +181,13 @@ std::string run_cpu_profile(unsigned seconds) {
         const long end_ns = now.tv_nsec;
         while (now.tv_sec < end || (now.tv_sec == end && now.tv_nsec < end_ns)) {
             threads = timers.watch_all();
-            nanosleep(&round, nullptr);
+            nanosleep(&collector_round, nullptr);
             drain(slots);
             clock_gettime(CLOCK_MONOTONIC, &now);
         }
     }
     sampling.store(false, std::memory_order_release);
-    nanosleep(&round, nullptr);  // handlers that run now finish their slots
+    nanosleep(&collector_round, nullptr);  // handlers that run now finish their slots
     drain(slots);
     if (const std::uint64_t lost = dropped.load(relaxed); lost != 0)
         return "cpu profile: " + std::to_string(lost) + " samples came too fast and were lost";

@@ -16,8 +16,17 @@ namespace steady::profile::detail {
 
 inline constexpr std::uint64_t cpu_period_ns = 10'000'000;
 
-/// Samples for so long. Returns why it could not, or nothing. One at a time.
-[[nodiscard]] std::string run_cpu_profile(unsigned seconds);
+/// One profile at a time, from its first sample until its values are copied. Waits for it.
+class cpu_turn {
+public:
+    cpu_turn() noexcept;
+    ~cpu_turn();
+    cpu_turn(const cpu_turn&) = delete;
+    cpu_turn& operator=(const cpu_turn&) = delete;
+};
+
+/// Samples for so long. Returns why it could not, or nothing.
+[[nodiscard]] std::string run_cpu_profile(unsigned seconds, const cpu_turn& mine);
 
 /// For the one thread of a forked child: no profile is running here.
 void forget_cpu_after_fork() noexcept;

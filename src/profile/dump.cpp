@@ -162,6 +162,7 @@ void ring(writer_state& s) noexcept {
 }
 
 void dump(kind what, const std::string& pattern) noexcept {
+    const unrecorded_scope no_work_of_the_program;
     writer_state& s = state();
     std::string error;
     try {
@@ -245,14 +246,30 @@ void start_writer() noexcept {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void ask(writer_state& s) noexcept {
-    s.asked.fetch_add(1, std::memory_order_release);  // pairs with the acquire of the writer
+/// Returns the number of the request.
+std::uint32_t ask(writer_state& s) noexcept {
+    // release; pairs with the acquire of the writer
+    const std::uint32_t mine = s.asked.fetch_add(1, std::memory_order_release) + 1;
     ring(s);
+    return mine;
+}
+
+/// Until request `number` and all before it are served, but not for ever: the caller may hold
+/// a lock that the writer needs (the loader's).
+void await(writer_state& s, std::uint32_t number) noexcept {
+    constexpr std::uint64_t longest = 3'000'000'000;
+    const std::uint64_t end = os::now_ns() + longest;
+    for (;;) {
+        const std::uint32_t done = s.done.load(std::memory_order_acquire);
+        const std::uint64_t now = os::now_ns();
+        if (static_cast<std::int32_t>(done - number) >= 0 || now >= end) return;
+        os::futex_wait(s.done, done, end - now);
+    }
 }
 
 void on_signal(int) {
     const int kept = errno;
-    if (writer_state* s = for_handlers.load(std::memory_order_acquire)) ask(*s);
+    if (writer_state* s = for_handlers.load(std::memory_order_acquire)) static_cast<void>(ask(*s));
     errno = kept;
 }
 
@@ -266,11 +283,7 @@ void on_failure(void*, const failure_event&) noexcept {
     if ((last != 0 && now - last < minute) || !s.last_failure.compare_exchange_strong(last, now))
         return;
     s.short_of_memory.store(true);
-    const std::uint32_t before = s.done.load(relaxed);
-    ask(s);
-    // The caller may hold a lock the writer needs (the loader's): it waits, but not for ever.
-    constexpr std::uint64_t longest = 3'000'000'000;
-    if (s.done.load(std::memory_order_acquire) == before) os::futex_wait(s.done, before, longest);
+    await(s, ask(s));
 }
 
 void after_fork_in_child() {
@@ -281,8 +294,11 @@ void after_fork_in_child() {
 }
 
 void at_exit() {
-    const dump_settings settings = settings_now(state());
+    writer_state& s = state();
+    const dump_settings settings = settings_now(s);
     if (!settings.at_exit) return;
+    // What was asked for is written first, and no half of it stays behind.
+    if (s.thread_runs.load(relaxed)) await(s, s.asked.load(relaxed));
     if (!settings.profile_file.empty()) dump(kind::heap, settings.profile_file);
     if (!settings.allocs_file.empty()) dump(kind::allocs, settings.allocs_file);
 }

@@ -1,7 +1,7 @@
 // pprof.cpp - profile.proto, gzip'd.
 //
 //   Profile  1 sample_type  2 sample  3 mapping  4 location  5 function  6 string_table
-//            9 time_nanos  10 duration_nanos  11 period_type  12 period  13 comment
+//            7 drop_frames  9 time_nanos  10 duration_nanos  11 period_type  12 period  13 comment
 //            14 default_sample_type
 //   Sample   1 location_id (innermost first)  2 value  3 label
 //   Label    1 key  2 str  3 num  4 num_unit
@@ -13,6 +13,7 @@
 // address - 1): a return address may belong to the next line or function.
 //
 // Source  github.com/google/pprof, proto/profile.proto.
+#include <atomic>
 #include <stdexcept>
 #include <unordered_map>
 
@@ -21,6 +22,7 @@
 
 #include "collect.hpp"
 #include "recorder.hpp"
+#include "steady/profile/detail/unwind.hpp"
 #include "symbols.hpp"
 
 namespace steady::profile {
@@ -79,6 +81,18 @@ void write_type(protozero::pbf_writer& out, protozero::pbf_tag_type field, strin
     message.add_int64(2, s.index_of(type.unit));
 }
 
+/// Another library may lie where one was unloaded.
+void forget_rules_of_unloaded(std::uint64_t unloads) noexcept {
+    static constinit std::atomic<std::uint64_t> seen{0};
+    if (seen.exchange(unloads, std::memory_order_relaxed) != unloads) forget_rules();
+}
+
+/// Below these, stacks are the allocator's own. pprof cuts them off a profile that it
+/// symbolises itself; where names are known, first_frame() has done it.
+constexpr const char* entries_of_the_allocator =
+    "malloc|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|operator new.*|"
+    "steady::(heap::)?allocate|steady::reallocate|steady::try_grow|steady::grow_in_place";
+
 /// The addresses of a collection, numbered, and what they mean.
 struct places {
     std::unordered_map<std::uintptr_t, std::uint64_t> ids;  // from 1
@@ -95,6 +109,7 @@ struct places {
             }
         }
         modules = read_modules();
+        forget_rules_of_unloaded(modules.unloads);
         if (symbolize) meaning = find_lines(addresses, modules);
     }
 
@@ -112,7 +127,7 @@ struct places {
 class profile_writer {
 public:
     profile_writer(kind what, const collection& c, const places& p, bool symbolize)
-        : facts_(facts(what)), collection_(c), places_(p), symbolize_(symbolize) {}
+        : what_(what), facts_(facts(what)), collection_(c), places_(p), symbolize_(symbolize) {}
 
     std::string write() {
         protozero::pbf_writer out(bytes_);
@@ -120,6 +135,8 @@ public:
         for (const raw_sample& s : collection_.samples) write_sample(out, s);
         write_mappings(out);
         write_locations(out);
+        if (!symbolize_ && what_ != kind::cpu)
+            out.add_int64(7, strings_.index_of(entries_of_the_allocator));
         out.add_int64(9, collection_.time_ns);
         if (collection_.duration_ns != 0) out.add_int64(10, collection_.duration_ns);
         write_type(out, 11, strings_, facts_.period);
@@ -218,6 +235,7 @@ private:
         return place->second;
     }
 
+    kind what_;
     const of_kind& facts_;
     const collection& collection_;
     const places& places_;

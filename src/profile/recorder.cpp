@@ -77,14 +77,20 @@ const label_set* labels_in_signal() noexcept {
 
 namespace {
 
-site* site_here(domain what, std::uint64_t size, const char* detail, const std::uintptr_t* frames,
-                captured stack) noexcept {
+/// Frames of the profiler and of the heap below the program's, left out. False: the library
+/// of the profiler allocates for itself, which is in no profile.
+bool leave_our_frames(const std::uintptr_t*& frames, captured& stack) noexcept {
     const recorder& r = the_recorder;
     const auto leave = [&](const code_range& code) noexcept {
         while (stack.depth > 1 && code.covers(*frames)) ++frames, --stack.depth;
     };
     leave(r.profiler_code);
     leave(r.heap_code);
+    return stack.depth == 0 || !r.profiler_code.covers(*frames);
+}
+
+site* site_here(domain what, std::uint64_t size, const char* detail, const std::uintptr_t* frames,
+                const captured& stack) noexcept {
     if (stack.cut) the_recorder.cut_stacks.fetch_add(1, relaxed);
     site* s = the_recorder.records.find_or_add(
         {what, size, current_labels(), detail, frames, stack.depth, stack.cut});
@@ -93,8 +99,10 @@ site* site_here(domain what, std::uint64_t size, const char* detail, const std::
 }
 
 void on_allocated(recorder& r, const sample_event& e) noexcept {
-    std::uintptr_t frames[most_frames];
-    const captured stack = capture(frames, most_frames, 0);
+    std::uintptr_t kept[most_frames];
+    const std::uintptr_t* frames = kept;
+    captured stack = capture(kept, most_frames, 0);
+    if (!leave_our_frames(frames, stack)) return;
     const double weight = e.probability > 0 ? 1 / e.probability : 1;
     const std::uint64_t size = e.size.count();
     r.samples.fetch_add(1, relaxed);
@@ -134,8 +142,10 @@ void on_sample(void* context, const sample_event& e) noexcept {
 
 void on_growth(void* context, const growth_event& e) noexcept {
     auto& r = *static_cast<recorder*>(context);
-    std::uintptr_t frames[most_frames];
-    const captured stack = capture(frames, most_frames, 0);
+    std::uintptr_t kept[most_frames];
+    const std::uintptr_t* frames = kept;
+    captured stack = capture(kept, most_frames, 0);
+    if (!leave_our_frames(frames, stack)) return;
     r.growths.fetch_add(1, relaxed);
     const os::lock_guard only_one(r.records.guard);
     site* s = site_here(domain::growth, 0, e.kind, frames, stack);
@@ -149,8 +159,10 @@ void on_growth(void* context, const growth_event& e) noexcept {
 void on_small_view(void* context, const small_view_event& e) noexcept {
     auto& r = *static_cast<recorder*>(context);
     if (e.kind != small_view_event::what::made) return;
-    std::uintptr_t frames[most_frames];
-    const captured stack = capture(frames, most_frames, 0);
+    std::uintptr_t kept[most_frames];
+    const std::uintptr_t* frames = kept;
+    captured stack = capture(kept, most_frames, 0);
+    if (!leave_our_frames(frames, stack)) return;
     const os::lock_guard only_one(r.records.guard);
     site* s = site_here(domain::retained, 0, nullptr, frames, stack);
     if (s == nullptr) return;

@@ -65,12 +65,15 @@ struct libdw {
     }
 };
 
+/// Under `guard`. No local static: a child that was forked while it is made waits for ever.
 const libdw* library() {
-    // Never destroyed: the last profile is written when the process ends.
-    static const libdw* const loaded = []() -> const libdw* {
-        auto d = std::make_unique<libdw>();
-        return d->load() ? d.release() : nullptr;
-    }();
+    static constinit bool tried = false;
+    static constinit const libdw* loaded = nullptr;  // never destroyed: the last profile is
+                                                     // written when the process ends
+    if (tried) return loaded;
+    auto d = std::make_unique<libdw>();
+    if (d->load()) loaded = d.release();
+    tried = true;
     return loaded;
 }
 

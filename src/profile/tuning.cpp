@@ -96,7 +96,7 @@ namespace {
 constexpr std::uint64_t samples_between = 256;
 constexpr std::uint64_t ns_between = 5'000'000'000;
 
-constinit std::atomic<bool> wanted{true};
+constinit std::atomic<bool> wanted{false};
 constinit std::atomic<std::uint64_t> samples_since{0};
 constinit std::atomic<std::uint64_t> last_look{0};
 constinit os::background_thread thread;
@@ -120,15 +120,20 @@ void tune(void*) {
     std::uint64_t periods[class_count];
     solve_periods(loads, static_cast<double>(period), periods);
     h->set_class_periods(periods);
+    // Somebody has set another rate meanwhile, and means all classes.
+    if (h->period() == period) return;
+    for (auto& own : periods) own = 0;
+    h->set_class_periods(periods);
 }
 
 }  // namespace
 
 void consider_tuning() noexcept {
     constexpr auto relaxed = std::memory_order_relaxed;
+    if (!wanted.load(relaxed)) return;
     const std::uint64_t since = samples_since.fetch_add(1, relaxed);
     // The clock is a system call: it is asked for one sample in 64.
-    if (since < samples_between || since % 64 != 0 || !wanted.load(relaxed)) return;
+    if (since < samples_between || since % 64 != 0) return;
     std::uint64_t last = last_look.load(relaxed);
     const std::uint64_t now = os::now_ns();
     if (now - last < ns_between || !last_look.compare_exchange_strong(last, now, relaxed)) return;

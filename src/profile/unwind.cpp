@@ -249,7 +249,15 @@ STEADY_READS_STACKS captured walk(registers r, bool exact, std::uintptr_t* frame
 }
 
 captured capture_from(registers from, std::uintptr_t* frames, std::size_t capacity) noexcept {
-    return walk(from, true, frames, capacity, 0);
+    // It may have interrupted a walk of this thread, between two stores to `readable`: this
+    // one begins with nothing and leaves that one what it had (U1).
+    const readable_pages interrupted = readable;
+    readable = {0, 0};
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    const captured stack = walk(from, true, frames, capacity, 0);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    readable = interrupted;
+    return stack;
 }
 
 void forget_rules() noexcept {

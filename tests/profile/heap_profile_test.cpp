@@ -82,6 +82,22 @@ TEST(HeapProfile, StacksNameTheFunctionsThatAllocated) {
     deallocate(p);
 }
 
+TEST(HeapProfile, StacksBeginInTheProgramAndNotInTheHeap) {
+    const sampling on(1);
+    void* p = allocate_for_the_test(3000);
+    const auto mine = through(snapshot(kind::heap), "allocate_for_the_test");
+    ASSERT_FALSE(mine.empty());
+    EXPECT_NE(mine.back().frames[0].function.find("allocate_for_the_test"), std::string::npos)
+        << mine.back().frames[0].function;
+    const temporary_file file(".pb.gz");
+    file.write(write_pprof(kind::heap));
+    const std::string text = run(pprof + " -traces " + file.path()).output;
+    EXPECT_NE(text.find("allocate_for_the_test"), std::string::npos) << text;
+    EXPECT_EQ(text.find("on_allocated"), std::string::npos) << text;
+    EXPECT_EQ(text.find("thread_cache"), std::string::npos) << text;
+    deallocate(p);
+}
+
 TEST(HeapProfile, TheSumOfFragSpaceIsInUseMinusLive) {
     for (const std::uint64_t rate : {std::uint64_t{1}, std::uint64_t{4096}}) {
         const sampling on(rate);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <map>
 #include <string>
 #include <thread>
@@ -83,6 +84,36 @@ TEST_F(Kinds, CpuNamesWhoUsedTheProcessor) {
     EXPECT_GT(total(mine, 0), 5);
     EXPECT_EQ(total(mine, 1), total(mine, 0) * 10'000'000);
     EXPECT_LT(all, 2'000'000'000) << "one thread can burn one second a second";
+}
+
+// A program may reset its signals at any time; SIGPROF's default is to end it.
+TEST_F(Kinds, ACpuProfileSurvivesAProgramThatResetsSigprofAndLeavesItsHandlerAlone) {
+    burn = true;
+    std::thread worker([] { burn_processor_time(); });
+    EXPECT_FALSE(through(snapshot(kind::cpu, {.seconds = 1}), "burn_processor_time").empty());
+    std::signal(SIGPROF, SIG_DFL);
+    EXPECT_FALSE(through(snapshot(kind::cpu, {.seconds = 1}), "burn_processor_time").empty());
+    const auto of_the_program = [](int) {};
+    std::signal(SIGPROF, of_the_program);
+    const auto refused_at = std::chrono::steady_clock::now();
+    static_cast<void>(write_pprof(kind::cpu, {.seconds = 1}));
+    EXPECT_LT(std::chrono::steady_clock::now() - refused_at, std::chrono::milliseconds(900));
+    EXPECT_EQ(std::signal(SIGPROF, SIG_DFL), +of_the_program);
+    burn = false;
+    worker.join();
+}
+
+TEST_F(Kinds, TwoCpuProfilesAtOnceFollowEachOtherAndBothAreWhole) {
+    burn = true;
+    std::thread worker([] { burn_processor_time(); });
+    std::int64_t first = 0, second = 0;
+    std::thread other([&] { first = total(snapshot(kind::cpu, {.seconds = 1}), 0); });
+    second = total(snapshot(kind::cpu, {.seconds = 1}), 0);
+    other.join();
+    burn = false;
+    worker.join();
+    EXPECT_GT(first, 5);
+    EXPECT_GT(second, 5);
 }
 
 [[gnu::noinline]] void* allocate_labelled(std::size_t size) {

@@ -50,6 +50,7 @@ TEST_F(Preload, NamesWhoAllocatesAndWhoKeepsAndPassesTheExitCode) {
     EXPECT_TRUE(has(kept, "keep_block")) << kept;
     EXPECT_FALSE(has(kept, "drop_block")) << kept;
     EXPECT_TRUE(has(made, "drop_block")) << made;
+    EXPECT_FALSE(has(made, "write_pprof") || has(made, "eh_alloc")) << "our own memory\n" << made;
     const std::string flat =
         run(pprof + " -peek '^keep_block$' -sample_index=inuse_space " + file).output;
     EXPECT_TRUE(has(flat, "2000kB") || has(flat, "1.95MB")) << flat;  // 2000 objects of 1024 bytes
@@ -182,7 +183,8 @@ TEST_F(Preload, Sqlite3NamesItsPageCacheAndParser) {
             "hex(randomblob(50)) from n; select count(*), sum(a) from t;\"");
     EXPECT_EQ(o.output, "50000|1250025000\n");
     const std::string text = top("-sample_index=alloc_space");
-    EXPECT_TRUE(has(text, "sqlite3") || has(text, "libsqlite3")) << text;
+    // Without debug information: names from the dynamic symbols.
+    EXPECT_TRUE(has(text, "sqlite3_step") || has(text, "sqlite3_exec")) << text;
 }
 
 TEST_F(Preload, GccsCompilerNamesItsAllocationFunctions) {
@@ -213,7 +215,10 @@ TEST_F(Preload, RedisUnderItsBenchmarkNamesTheCallersOfZmalloc) {
     EXPECT_TRUE(has(o.output, "42")) << o.output;
     EXPECT_TRUE(has(o.output, "exit 0")) << o.output;
     const std::string text = top("-sample_index=alloc_space");
-    EXPECT_TRUE(has(text, "redis") || has(text, "zmalloc")) << text;
+    EXPECT_TRUE(has(text, "zmalloc") || has(text, "ztrymalloc")) << text;
+    EXPECT_TRUE(has(text, "processCommand") || has(text, "lpushCommand") ||
+                has(text, "createClient"))
+        << text;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -143,6 +144,45 @@ TEST(run_http, go_tool_pprof_names_who_keeps_and_who_allocates) {
     EXPECT_TRUE(contains(allocs.output, "throw_away")) << allocs.output;
     EXPECT_TRUE(contains(allocs.output, "10240000B")) << "20000 of 512 bytes\n" << allocs.output;
     EXPECT_EQ(p.finish(), 0);
+}
+
+/// The text of a profile of `program`, once it has done its work.
+std::string of_a_program_with_containers(const std::string& program, const std::string& kind) {
+    running_program p({"--http", "127.0.0.1:0", "--rate", "1", "--", program});
+    const std::string address = p.address();
+    for (int i = 0; i < 400 && !contains(p.out(), "ready"); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(25));
+    scratch home;
+    const outcome text = run("HOME=" + home.path.string() + " " + pprof + " -traces http://" +
+                             address + "/debug/pprof/" + kind);
+    EXPECT_EQ(p.finish(), 0) << p.err();
+    std::string words = text.output;  // "container:  map" has more than one blank
+    words.erase(std::unique(words.begin(), words.end(),
+                            [](char a, char b) { return a == ' ' && b == ' '; }),
+                words.end());
+    return words;
+}
+
+// docs/guide/profile.md says when: the program must export its hooks.
+TEST(run_http, a_program_that_exports_its_hooks_has_growth) {
+    const std::string grows = STEADY_TEST_PROGRAMS "/profile_grows";
+    const std::string growth = of_a_program_with_containers(grows, "growth");
+    EXPECT_TRUE(contains(growth, "grow_a_map")) << growth;
+    EXPECT_TRUE(contains(growth, "container: map")) << growth;
+}
+
+TEST(run_http, a_program_that_hides_its_hooks_has_none_and_runs) {
+    const std::string hidden = STEADY_TEST_PROGRAMS "/profile_grows_hidden";
+    EXPECT_FALSE(contains(of_a_program_with_containers(hidden, "growth"), "grow_a_map"));
+}
+
+TEST(run_http, labels_arrive_in_a_preloaded_profiler) {
+    for (const char* program : {"/profile_grows", "/profile_grows_hidden"}) {
+        const std::string heap =
+            of_a_program_with_containers(STEADY_TEST_PROGRAMS + std::string(program), "heap");
+        EXPECT_TRUE(contains(heap, "keep_labelled")) << heap;
+        EXPECT_TRUE(contains(heap, "route: /search")) << program << heap;
+    }
 }
 
 TEST(run_http, python_and_its_functions) {

@@ -845,10 +845,10 @@ private:
         std::size_t begun = 0;
         const std::uint64_t next = table_.scan_segment(
             cursor, [&] { part.clear(), begun = 0, guards.clear(); },
-            [&] { part.resize(begun), guards.drop_to(static_cast<unsigned>(begun)); },
+            [&] { part.resize(begun), guards.drop_to(begun); },
             [&](const auto& copied) {
                 const auto* n = reinterpret_cast<const node*>(copied.words[1]);
-                if (!guards.add(n)) throw std::bad_alloc();  // over a hundred spilled entries
+                guards.add(n);
                 part.push_back(n);
             },
             [&](const auto& valid) {

@@ -32,7 +32,7 @@ class epoch_map {
             V value;
             node* next_free;
         };
-        node_pool* home;
+        node_pool* home;  // null: free
         node() noexcept {}
         ~node() {}
     };
@@ -77,9 +77,8 @@ public:
     epoch_map() = default;
     epoch_map(const epoch_map&) = delete;
     epoch_map& operator=(const epoch_map&) = delete;
-    ~epoch_map() {
-        map_.cvisit_all([](const K&, node* n) { std::destroy_at(&n->value); });
-    }
+    /// Destroys the values, without needing memory to find them.
+    ~epoch_map() = default;
 
     /// Returns    the key's value, or nothing. A pin belongs to the thread that made it.
     /// Cost       two lookups, the second of which finds all lines in the cache.
@@ -143,11 +142,12 @@ private:
             pool_.give(n);
             throw;
         }
+        n->home = &pool_;
         return n;
     }
     static void unmake(node* n) noexcept {
         std::destroy_at(&n->value);
-        n->home->give(n);
+        std::exchange(n->home, nullptr)->give(n);
     }
     void retire(node* n) noexcept {
         retired_.retire(
@@ -168,7 +168,7 @@ void* epoch_map<K, V, H, E>::node_pool::take() {
         slabs = s;
         bytes_taken.fetch_add(sizeof(slab), std::memory_order_relaxed);
         for (node& n : s->nodes) {
-            n.home = this;
+            n.home = nullptr;
             n.next_free = free;
             free = &n;
         }
@@ -187,6 +187,9 @@ template <class K, class V, class H, class E>
 epoch_map<K, V, H, E>::node_pool::~node_pool() {
     while (slabs != nullptr) {
         slab* next = slabs->next;
+        for (node& n : slabs->nodes) {
+            if (n.home != nullptr) std::destroy_at(&n.value);
+        }
         delete slabs;
         slabs = next;
     }

@@ -36,6 +36,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <vector>
 
 #include <pthread.h>
 #include <unistd.h>
@@ -52,9 +53,10 @@ struct alignas(64) hazard_record {
     static constexpr unsigned slots = 14;
     std::atomic<const void*> slot[slots]{};
     std::atomic<bool> taken{true};
-    std::atomic<int> owner{0};      // process: a forked child has records of threads it has not
-    unsigned used = 0;              // the owner's: one bit for each slot in use
-    hazard_record* next = nullptr;  // never changes once linked
+    // The thread, by its my_hazards: a forked child has records of threads it has not.
+    std::atomic<const void*> owner{nullptr};
+    unsigned used = 0;                         // the owner's: one bit for each slot in use
+    hazard_record* next = nullptr;             // never changes once linked
     std::atomic<const void*>* wide = nullptr;  // a thousand more, for walks
     static constexpr unsigned wide_slots = 1024;
     std::atomic<bool> wide_used{false};
@@ -71,7 +73,8 @@ inline constinit thread_local hazard_record* my_hazards = nullptr;
 
 inline void forget_hazards_after_fork() noexcept {
     for (auto* r = hazards.first.load(std::memory_order_acquire); r != nullptr; r = r->next) {
-        if (r == my_hazards) continue;
+        // Also what this thread borrowed: it may have forked in the middle of a walk.
+        if (r->owner.load(std::memory_order_relaxed) == &my_hazards) continue;
         for (auto& s : r->slot) s.store(nullptr, std::memory_order_relaxed);
         r->wide_used.store(false, std::memory_order_relaxed);
         r->used = 0;
@@ -85,10 +88,12 @@ inline void forget_hazards_after_fork() noexcept {
         // acquire; pairs with the release of the thread that had it.
         if (!r->taken.load(std::memory_order_relaxed) &&
             r->taken.compare_exchange_strong(free, true, std::memory_order_acquire)) {
+            r->owner.store(&my_hazards, std::memory_order_relaxed);
             return r;
         }
     }
     auto* r = new hazard_record;
+    r->owner.store(&my_hazards, std::memory_order_relaxed);
     hazard_record* first = hazards.first.load(std::memory_order_relaxed);
     do {
         r->next = first;
@@ -106,6 +111,7 @@ inline void forget_hazards_after_fork() noexcept {
             auto* r = static_cast<hazard_record*>(record);
             my_hazards = nullptr;
             r->used = 0;
+            r->owner.store(nullptr, std::memory_order_relaxed);
             r->taken.store(false, std::memory_order_release);
         });
     });
@@ -178,48 +184,59 @@ private:
 
 namespace concurrent_detail {
 
-/// A thousand guards at once, for walks over a segment.
+/// A thousand guards at once, for walks over a segment; more when there are more spilled entries.
 class wide_guard {
 public:
-    wide_guard() {
-        (void)this_threads_hazards();  // the first use of the process decides about fences
-        record_ = new_hazard_record();
-        if (record_->wide == nullptr) {
+    wide_guard() { (void)this_threads_hazards(); }  // the process's first use decides about fences
+    wide_guard(const wide_guard&) = delete;
+    wide_guard& operator=(const wide_guard&) = delete;
+    ~wide_guard() {
+        clear();
+        for (hazard_record* r : records_) {
+            r->wide_used.store(false, std::memory_order_release);
+            r->taken.store(false, std::memory_order_release);
+        }
+    }
+    /// Protects one more. Then fence() and look again.
+    ///
+    /// Throws     std::bad_alloc; what was protected stays so.
+    void add(const void* p) {
+        constexpr std::size_t each = hazard_record::wide_slots;
+        if (used_ == records_.size() * each) take_record();
+        records_[used_ / each]->wide[used_ % each].store(p, std::memory_order_release);
+        ++used_;
+    }
+    static void fence() noexcept { reader_fence(); }
+    [[nodiscard]] std::size_t used() const noexcept { return used_; }
+    void drop_to(std::size_t n) noexcept {
+        constexpr std::size_t each = hazard_record::wide_slots;
+        while (used_ > n) {
+            --used_;
+            records_[used_ / each]->wide[used_ % each].store(nullptr, std::memory_order_release);
+        }
+    }
+    void clear() noexcept { drop_to(0); }
+
+private:
+    [[gnu::noinline]] void take_record() {
+        records_.reserve(records_.size() + 1);
+        hazard_record* r = new_hazard_record();
+        if (r->wide == nullptr) {
             auto* w = new (std::nothrow) std::atomic<const void*>[hazard_record::wide_slots];
             if (w == nullptr) {
-                record_->taken.store(false, std::memory_order_release);
+                r->taken.store(false, std::memory_order_release);
                 throw std::bad_alloc();
             }
             for (unsigned i = 0; i < hazard_record::wide_slots; ++i) {
                 w[i].store(nullptr, std::memory_order_relaxed);
             }
-            record_->wide = w;
+            r->wide = w;
         }
-        record_->wide_used.store(true, std::memory_order_seq_cst);
+        r->wide_used.store(true, std::memory_order_seq_cst);
+        records_.push_back(r);
     }
-    wide_guard(const wide_guard&) = delete;
-    wide_guard& operator=(const wide_guard&) = delete;
-    ~wide_guard() {
-        clear();
-        record_->wide_used.store(false, std::memory_order_release);
-        record_->taken.store(false, std::memory_order_release);
-    }
-    /// Protects one more; true when there was room. Then fence() and look again.
-    bool add(const void* p) noexcept {
-        if (used_ == hazard_record::wide_slots) return false;
-        record_->wide[used_++].store(p, std::memory_order_release);
-        return true;
-    }
-    static void fence() noexcept { reader_fence(); }
-    [[nodiscard]] unsigned used() const noexcept { return used_; }
-    void drop_to(unsigned n) noexcept {
-        while (used_ > n) record_->wide[--used_].store(nullptr, std::memory_order_release);
-    }
-    void clear() noexcept { drop_to(0); }
-
-private:
-    hazard_record* record_;
-    unsigned used_ = 0;
+    std::vector<hazard_record*> records_;
+    std::size_t used_ = 0;
 };
 
 }  // namespace concurrent_detail
@@ -308,11 +325,17 @@ private:
         if (count_ == 0) return 0;
         std::sort(items_, items_ + count_,
                   [](const item& a, const item& b) { return a.object < b.object; });
-        // Everybody's hazard that was published before now is visible after this line.
-        if (hazards.fences.load(std::memory_order_acquire) != 2 || !os::membarrier()) {
-            static std::atomic<int> any{0};
-            any.fetch_add(0, std::memory_order_seq_cst);
+        // Everybody's hazard that was published before now is visible after these lines.
+        static std::atomic<int> any{0};
+        if (hazards.fences.load(std::memory_order_acquire) == 2 && !os::membarrier() &&
+            !(os::membarrier_register() && os::membarrier())) {
+            // Forbidden since the first use (a filter of system calls): readers get fences from
+            // now on. Those at work have none, so nothing is freed this time.
+            hazards.fences.store(1, std::memory_order_seq_cst);
+            limit_ = count_ + batch / 2;
+            return 0;
         }
+        any.fetch_add(0, std::memory_order_seq_cst);
         // The lowest bit of `destroy` cannot be used, so watched items are moved to the front.
         std::size_t watched = 0;
         const auto watch = [&](const void* p) {

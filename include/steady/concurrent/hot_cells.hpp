@@ -55,6 +55,8 @@ class hot_cells {
     static_assert(std::is_trivially_copyable_v<K> && sizeof(K) <= 8 &&
                       std::is_trivially_copyable_v<V> && sizeof(V) <= 8,
                   "hot_cells keeps keys and values in 8-byte words");
+    static_assert(std::has_unique_object_representations_v<K>,
+                  "hot_cells compares the bytes of keys: no padding, no floating point");
     static_assert(Kind == hot_kind::last_value || std::is_integral_v<V>, "counters are integers");
 
     using word = concurrent_detail::word;

@@ -28,11 +28,12 @@ namespace steady {
 
 struct debug_options {
     /// Average bytes allocated between two samples of the heap profile; 1 samples
-    /// every object, 0 none. 512 KiB is Go's: accurate enough, and not measurable.
+    /// every object, 0 none. 512 KiB is Go's; docs/numbers/profile.md has what it costs.
     std::uint64_t profilerate = 524288;
 
-    /// Samples are spent on the sizes whose objects live long; off: one rate for all.
-    bool profile_tune = true;
+    /// Samples are spent on the sizes whose objects live long; off: one rate for all. It
+    /// helps programs of many short-lived objects, and costs others a little accuracy.
+    bool profile_tune = false;
 
     /// Heap profiles: where they go (text: a path; %p is the process id, %n counts the
     /// profiles of a process). Written when the process exits, and when one of the

@@ -27,15 +27,21 @@ struct label_node {
 
 }  // namespace steady::profile
 
+// Visible whatever -fvisibility says: another library has them, or nobody.
 extern "C" {
-[[gnu::weak]] void steady_profile_enter_label(steady::profile::label_node* node) noexcept;
-[[gnu::weak]] void steady_profile_leave_label(steady::profile::label_node* node) noexcept;
+[[gnu::weak, gnu::visibility("default")]] void steady_profile_enter_label(
+    steady::profile::label_node* node) noexcept;
+[[gnu::weak, gnu::visibility("default")]] void steady_profile_leave_label(
+    steady::profile::label_node* node) noexcept;
 }
 
 namespace steady::profile {
 
 /// Samples of this thread carry key=text until the scope ends. An inner scope with the
 /// same key hides the outer one.
+///
+/// The cpu profile has the labels that this thread's last sample of the heap had, and none
+/// when the scopes have changed since.
 ///
 /// Texts are cut to 31 and 95 bytes. "thread" and "bytes" are taken: they say the
 /// thread's name and the size of the objects.

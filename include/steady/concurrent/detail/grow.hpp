@@ -33,13 +33,12 @@ template <unsigned W, class R, unsigned L>
 auto table<W, R, L>::take_segment(unsigned log_groups) -> group_type* {
     group_type* s = pool_type::of_process().take(log_groups);
     if (s == nullptr) throw std::bad_alloc();
-    const std::uint64_t fresh = fresh_versions.fetch_add(256, std::memory_order_relaxed);
+    const std::uint64_t fresh = fresh_versions.fetch_add(1 << 16, std::memory_order_relaxed);
     for (std::size_t i = 0; i < std::size_t{1} << log_groups; ++i) {
         word& state = s[i].state;
         std::uint64_t seen = state.load();
         patience p;
-        // Zero memory is not locked yet, and somebody who comes much too late may just be
-        // finding out that this group is no longer his.
+        // Fresh memory is not locked yet.
         while ((seen & locked_bit) == 0 && !state.lock(seen, seen | locked_bit)) {
             p.wait();
             seen = state.load();
@@ -552,6 +551,9 @@ bool table<W, R, L>::write_segment(const place& at, Each& each, std::uint64_t& e
                 if (each(g.slots[s], its_state, g) == verdict::keep) continue;
                 g.tags.store(with_tag(g.tags.load(), s, 0));
                 its_state += one_version;
+                // Visible at once, not only when the group is unlocked: the next each() may free
+                // the node, and a reader that has just protected it must find out.
+                g.state.store(its_state | locked_bit);
                 count(-1);
                 ++erased;
                 if (d != 0) {
@@ -584,7 +586,7 @@ void table<W, R, L>::write_spilled(const place& at, std::uint64_t pattern, Each&
     for (auto* n = first_spilled(); n != nullptr; n = n->next_spilled()) {
         for (;;) {
             const std::uint64_t hash = n->hash.load(), live = n->live.load();
-            if ((live & 1) == 0 || ((hash ^ pattern) & mask) != 0) break;
+            if ((live & spilled_live) == 0 || ((hash ^ pattern) & mask) != 0) break;
             const place there = locate(hash);
             group_type& home = there.groups[there.home];
             const std::uint64_t state = home.state.load();
@@ -595,8 +597,8 @@ void table<W, R, L>::write_spilled(const place& at, std::uint64_t pattern, Each&
             }
             home_lock lock{home, state};
             if (!still(there) || n->live.load() != live || frozen_.load_seq_cst() != 0) continue;
-            if (found_spilled(n, each, live, nullptr) == verdict::erase) {
-                n->live.store(live + 1);
+            if (found_spilled(n, each, live) == verdict::erase) {
+                n->live.store(freed(live));
                 count(-1);
                 ++erased;
             }
@@ -613,10 +615,27 @@ void table<W, R, L>::release_all() noexcept {
         const unsigned depth = at.name.depth();
         if (at.groups != nothing()) {
             const std::size_t groups = std::size_t{1} << at.name.log_groups();
-            for (std::size_t i = 0; i < groups; ++i) {
-                at.groups[i].state.store(at.groups[i].state.load() | locked_bit);
+            // Nobody uses this table, but who comes late from another one may have a lock for a
+            // moment (S3). In a forked child it may be held by a thread that is not there: then
+            // the segment is left alone.
+            unsigned turns = 0;
+            patience p;
+            for (std::size_t i = 0; i < groups && turns < 2000;) {
+                word& state = at.groups[i].state;
+                const std::uint64_t s = state.load();
+                if ((s & locked_bit) == 0 && state.lock(s, s | locked_bit)) {
+                    ++i;
+                } else {
+                    p.wait();
+                    ++turns;
+                }
             }
-            give_segment(at.groups, at.name.log_groups());
+            if (turns < 2000) {
+                give_segment(at.groups, at.name.log_groups());
+            } else {
+                segment_bytes_.fetch_sub(pool_type::size_of(at.name.log_groups()),
+                                         std::memory_order_relaxed);
+            }
         }
         if (depth == 0) break;
         const std::uint64_t span = std::uint64_t{1} << (64 - depth);

@@ -9,7 +9,8 @@
 //           bits 8-15   entries displaced from here (255: many, for ever)
 //           bits 16-20  how many groups on the farthest of them may be
 //           bit  21     entries of this home have been spilled (table.hpp)
-//           bits 24-63  version: grows whenever a slot becomes free for another key
+//           bits 24-63  version: grows whenever a slot becomes free for another key, and
+//                       when the segment is taken
 //   filter  one bit for each eighth of the tags that displaced entries have
 //
 //   segment  2^n groups, n = 1 .. 7.  A hash is read like this:
@@ -28,7 +29,8 @@
 //       changed, and looks again. So readers announce nothing, and a reader that sleeps
 //       keeps no memory from being used again.
 //   S3  All groups of a segment that nobody uses are locked (fresh and decommitted memory,
-//       zero, is locked by whoever takes it).
+//       zero, is locked by whoever takes it), by who gave it back, who has waited for each lock:
+//       a writer that comes late locks a group for a moment, and unlocks it later.
 //   S4  No tag is 0 (empty) or 1: match() may take a tag for its neighbour, and an empty
 //       slot still has the words of the entry that was erased.
 //
@@ -40,7 +42,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <numeric>
+
+#include <pthread.h>
 
 #include "steady/concurrent/detail/word.hpp"
 #include "steady/os/memory.hpp"
@@ -119,8 +123,15 @@ struct alignas(Words == 2 ? 128 : 64) group {
 static_assert(sizeof(group<2>) == 128, "8 + 8 bytes: a group is a pair of cache lines");
 
 // ---- A segment's address, its size and its depth in one word: a directory entry.
+//
+//   | incarnation 16 | address 47 - 9 | depth 6 | log 3 |
+//
+// The incarnation is the version of the segment's first group when it was named. A segment that
+// leaves an entry and comes back to it (split, then taken for the merge of its halves) has
+// another name, so "the entry is the same" means that the segment stood there all the time.
 
 inline constexpr std::size_t segment_alignment = 512;
+inline constexpr unsigned address_bits = 48;
 
 struct segment_name {
     std::uint64_t raw;
@@ -129,11 +140,14 @@ struct segment_name {
     [[nodiscard]] constexpr unsigned depth() const noexcept { return raw >> 3 & 63; }
     template <unsigned Words>
     [[nodiscard, gnu::always_inline]] group<Words>* groups() const noexcept {
-        return reinterpret_cast<group<Words>*>(raw & ~std::uint64_t{segment_alignment - 1});
+        return reinterpret_cast<group<Words>*>(raw & ((std::uint64_t{1} << address_bits) - 1) &
+                                               ~std::uint64_t{segment_alignment - 1});
     }
     template <unsigned Words>
     static segment_name of(group<Words>* at, unsigned log_groups, unsigned depth) noexcept {
-        return {reinterpret_cast<std::uint64_t>(at) | log_groups | std::uint64_t{depth} << 3};
+        const std::uint64_t incarnation = at->state.load() / one_version << address_bits;
+        return {reinterpret_cast<std::uint64_t>(at) | log_groups | std::uint64_t{depth} << 3 |
+                incarnation};
     }
 };
 
@@ -150,9 +164,11 @@ public:
     using group_type = group<Words>;
     static constexpr std::size_t kept = 64;
 
+    /// Rounded so that every group of a small segment stands where a group of the large one
+    /// stood that it was cut from (S2): groups of 192 bytes do not divide 512.
+    static constexpr std::size_t unit = std::lcm(segment_alignment, sizeof(group_type));
     static constexpr std::size_t size_of(unsigned log_groups) noexcept {
-        const std::size_t bytes = sizeof(group_type) << log_groups;
-        return (bytes + segment_alignment - 1) & ~(segment_alignment - 1);
+        return ((sizeof(group_type) << log_groups) + unit - 1) / unit * unit;
     }
 
     /// Returns    a segment whose groups are locked or zero; nullptr when memory is refused.
@@ -163,20 +179,18 @@ public:
     }
     /// Gives a segment back; its groups are locked (S3). May be called without memory.
     void give(group_type* at, unsigned log_groups) noexcept {
-        bool drop = false;
         {
             const holding<rare_lock> only{lock_};
-            drop = log_groups == LargestLog && idle_[log_groups].count >= kept &&
-                   size_of(LargestLog) % 4096 == 0;
-            if (!drop) push(idle_[log_groups], at);
+            const bool drop = log_groups == LargestLog && idle_[log_groups].count >= kept &&
+                              size_of(LargestLog) % 4096 == 0 && os::decommit_clears();
+            if (!drop) return push(idle_[log_groups], at);
         }
-        if (drop) {
-            // Pages go back first: once in the list, somebody may take it.
-            const bytes size{size_of(log_groups)};
-            if (os::decommit(at, size, false)) os::use(at, size);
-            const holding<rare_lock> only{lock_};
-            push(dropped_, at);
-        }
+        // Pages go back first: once in the list, somebody may take it.
+        const bytes size{size_of(log_groups)};
+        const bool dropped = bool(os::decommit(at, size, false));
+        if (dropped) os::use(at, size);
+        const holding<rare_lock> only{lock_};
+        push(dropped ? dropped_ : idle_[log_groups], at);
     }
     /// Bytes of segments in no map, resident or not.
     [[nodiscard]] std::size_t idle_bytes() noexcept {
@@ -214,7 +228,7 @@ private:
     group_type* take_locked(unsigned log_groups) noexcept {
         if (group_type* at = pop(idle_[log_groups])) return at;
         if (log_groups == LargestLog) {
-            if (group_type* at = pop(dropped_)) return at;
+            if (group_type* at = pop(dropped_)) return lock_zero(at);
         }
         if (log_groups < LargestLog) return split_larger(log_groups);
         constexpr std::size_t size = size_of(LargestLog);
@@ -223,12 +237,27 @@ private:
             const auto fresh = os::map_plain(bytes{(chunk + 4095) & ~std::size_t{4095}},
                                              "steady concurrent segments");
             if (!fresh) return nullptr;
+            if (!forks_) {
+                forks_ = true;
+                pthread_atfork([] { of_process().lock_.lock(); },
+                               [] { of_process().lock_.unlock(); },
+                               [] { of_process().lock_.unlock(); });
+            }
             chunk_at_ = *fresh;
             chunk_left_ = chunk;
         }
         auto* at = reinterpret_cast<group_type*>(chunk_at_);
         chunk_at_ += size;
         chunk_left_ -= size;
+        return at;
+    }
+    /// Decommitted groups are zero, and a writer that comes much too late may have locked one for
+    /// the moment it needs to see that it is not his: what he unlocks later would be ours.
+    static group_type* lock_zero(group_type* at) noexcept {
+        for (std::size_t i = 0; i < std::size_t{1} << LargestLog; ++i) {
+            patience p;
+            while (at[i].state.load() != 0 || !at[i].state.lock(0, locked_bit)) p.wait();
+        }
         return at;
     }
     group_type* split_larger(unsigned log_groups) noexcept {
@@ -247,6 +276,7 @@ private:
     list dropped_;
     std::byte* chunk_at_ = nullptr;
     std::size_t chunk_left_ = 0;
+    bool forks_ = false;  // a forked child finds lock_ free
 };
 
 }  // namespace steady::concurrent_detail

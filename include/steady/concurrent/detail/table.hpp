@@ -122,6 +122,7 @@ public:
     template <class Look>
     [[gnu::always_inline]] bool read(std::uint64_t hash, Look&& look) const {
         const std::uint64_t tag = tag_of(hash);
+        patience for_window;
         for (;;) {
             const place at = locate(hash);
             const group_type& g = at.groups[at.home];
@@ -130,7 +131,7 @@ public:
             const std::uint64_t state = g.state.load();
             if constexpr (Words > 2) {
                 if (state & window_bit) [[unlikely]] {
-                    patience().wait();
+                    for_window.wait();
                     continue;
                 }
             }
@@ -157,6 +158,9 @@ public:
             const probe p = read_elsewhere(hash, at, state, look);
             if (p == probe::yes) return true;
             if (p == probe::no && valid()) return false;
+            if constexpr (Words > 2) {
+                if (p == probe::again) for_window.wait();
+            }
         }
     }
 
@@ -262,7 +266,7 @@ public:
                 const std::uint64_t s = g.state.load();
                 if ((s & locked_bit) != 0 || !g.state.lock(s, s | locked_bit)) continue;
                 home_lock relock{g, s};
-                if (!still(again)) continue;
+                if (!still(again) || frozen_.load_seq_cst() != 0) continue;
                 if (again.name.raw != at.name.raw || (match_empty(g.tags.load()) != 0)) continue;
                 if (contains_locked(hash, again, s, same)) continue;
                 spill(hash, relock, absent);
@@ -344,12 +348,17 @@ public:
             if (stale || !still(at)) continue;
             const unsigned depth = at.name.depth();
             if (spilled_list_.load() != 0) [[unlikely]] {
+                patience waiting;
                 const std::uint64_t mask = ~(~std::uint64_t{0} << depth);
                 for (auto* n = first_spilled(); n != nullptr; n = n->next_spilled()) {
                     for (;;) {
                         begin_group();
                         const std::uint64_t live = n->live.load();
-                        if ((live & 1) == 0) break;
+                        if ((live & spilled_live) == 0) break;
+                        if ((live & spilled_window) != 0) {
+                            waiting.wait();
+                            continue;
+                        }
                         copied_slot c;
                         for (unsigned w = 0; w < Words; ++w) c.words[w] = n->slot.words[w].load();
                         c.hash = n->hash.load();
@@ -479,12 +488,16 @@ private:
     struct spilled_node {
         word next;  // never changes once the node is in the list
         word hash;
-        word live;  // odd: an entry; even: free. Grows.
+        word live;  // bit 0: an entry; bit 1: its value is being replaced. Grows with each change.
         slot_type slot;
         [[nodiscard]] spilled_node* next_spilled() const noexcept {
             return reinterpret_cast<spilled_node*>(next.load());
         }
     };
+    static constexpr std::uint64_t spilled_live = 1, spilled_window = 2, spilled_version = 4;
+    [[nodiscard]] static constexpr std::uint64_t freed(std::uint64_t live) noexcept {
+        return (live & ~(spilled_live | spilled_window)) + spilled_version;
+    }
     struct counter_stripes {
         unsigned count;
         struct alignas(64) stripe {
@@ -531,7 +544,8 @@ private:
         if ((state & spilled_bit) != 0) {
             for (auto* n = first_spilled(); n != nullptr; n = n->next_spilled()) {
                 const std::uint64_t live = n->live.load();
-                if ((live & 1) == 0 || n->hash.load() != hash) continue;
+                if ((live & spilled_live) == 0 || n->hash.load() != hash) continue;
+                if ((live & spilled_window) != 0) return probe::again;
                 const probe p =
                     look(n->slot, [&]() noexcept { return n->live.load() == live && still(at); });
                 if (p != probe::no) return p;
@@ -577,11 +591,10 @@ private:
         if ((lock.state & spilled_bit) != 0) {
             for (auto* n = first_spilled(); n != nullptr; n = n->next_spilled()) {
                 const std::uint64_t live = n->live.load();
-                if ((live & 1) == 0 || n->hash.load() != hash || !same(n->slot)) continue;
-                std::uint64_t state = live;
-                group_type* none = nullptr;
-                if (found_spilled(n, found, state, none) == verdict::erase) {
-                    n->live.store(live + 1);
+                if ((live & spilled_live) == 0 || n->hash.load() != hash || !same(n->slot))
+                    continue;
+                if (found_spilled(n, found, live) == verdict::erase) {
+                    n->live.store(freed(live));
                     count(-1);
                 }
                 return probe::yes;
@@ -590,8 +603,7 @@ private:
         return probe::no;
     }
     template <class Found>
-    verdict found_spilled(spilled_node* n, Found& found, std::uint64_t live, group_type*) {
-        // A window of a spilled entry: it is not live while its words change.
+    verdict found_spilled(spilled_node* n, Found& found, std::uint64_t live) {
         if constexpr (Words > 2) {
             group_type copy;
             for (unsigned w = 0; w < Words; ++w) {
@@ -600,11 +612,12 @@ private:
             std::uint64_t state = 0;
             const verdict v = found(copy.slots[0], state, copy);
             if (v == verdict::keep) {
-                n->live.store(live + 1);
+                // Still an entry meanwhile: nobody takes the node, readers wait.
+                n->live.store(live | spilled_window);
                 for (unsigned w = 0; w < Words; ++w) {
                     n->slot.words[w].store(copy.slots[0].words[w].load());
                 }
-                n->live.store(live + 2);
+                n->live.store(live + spilled_version);
             }
             return v;
         } else {
@@ -632,7 +645,7 @@ private:
         }
         if ((state & spilled_bit) != 0) {
             for (auto* n = first_spilled(); n != nullptr; n = n->next_spilled()) {
-                if ((n->live.load() & 1) != 0 && n->hash.load() == hash && same(n->slot))
+                if ((n->live.load() & spilled_live) != 0 && n->hash.load() == hash && same(n->slot))
                     return true;
             }
         }
@@ -677,7 +690,7 @@ private:
     void spill(std::uint64_t hash, home_lock& lock, Absent& absent) {
         const holding<rare_lock> only{spill_lock_};
         spilled_node* n = first_spilled();
-        while (n != nullptr && (n->live.load() & 1) != 0) n = n->next_spilled();
+        while (n != nullptr && (n->live.load() & spilled_live) != 0) n = n->next_spilled();
         const bool fresh = n == nullptr;
         if (fresh) {
             if (refuse_allocation()) throw std::bad_alloc();
@@ -697,7 +710,7 @@ private:
         }
         n->hash.store(hash);
         for (unsigned w = 0; w < Words; ++w) n->slot.words[w].store(words[w]);
-        n->live.store(n->live.load() + 1);
+        n->live.store(n->live.load() | spilled_live);
         if (fresh) {
             other_bytes_.fetch_add(sizeof(spilled_node), std::memory_order_relaxed);
             n->next.store(spilled_list_.load());
@@ -736,9 +749,16 @@ private:
             delete s;
             return;
         }
+        // Of two who split at the same time one makes them: what was counted in the other's would
+        // be lost.
+        counter_stripes* none = nullptr;
+        if (!stripes_.compare_exchange_strong(none, s, std::memory_order_acq_rel)) {
+            delete[] s->stripes;
+            delete s;
+            return;
+        }
         other_bytes_.fetch_add(sizeof *s + lines * sizeof(typename counter_stripes::stripe),
                                std::memory_order_relaxed);
-        stripes_.store(s, std::memory_order_release);
     }
 
     // ---- Growing. See grow.hpp.
