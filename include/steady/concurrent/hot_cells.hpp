@@ -1,8 +1,8 @@
 // hot_cells.hpp - finds the few keys that get most of the writes while the program runs, and
 // gives each a place of its own, so that they stop disturbing each other and everybody else.
 //
-//   every 64th write of a thread    -> its own sketch: 32 counters, Space-Saving
-//   every 1024 such samples         -> keys with 1/16 of them and more are promoted;
+//   every 256th write of a thread   -> its own sketch: 32 counters, Space-Saving
+//   every 256 such samples          -> keys with 1/16 of them and more are promoted;
 //                                      hot keys with less than 1/64 for two windows cool
 //
 //   cold   the value is in the map
@@ -64,8 +64,8 @@ class hot_cells {
 public:
     static constexpr unsigned cells = 16;
     static constexpr unsigned stripes = 16;
-    static constexpr unsigned sample_every = 64;
-    static constexpr unsigned window = 1024;  // samples of one thread
+    static constexpr unsigned sample_every = 256;
+    static constexpr unsigned window = 256;  // samples of one thread: 65,536 writes
     static constexpr unsigned hot_share = 16, cold_share = 64;
 
     using map_type = concurrent_map<K, V, Hash>;
