@@ -349,7 +349,9 @@ public:
     }
     /// Every byte of the map, by where it lies and what it holds; of text and other memory
     /// that keys and elems own, nothing. What running walks keep alive is not counted.
-    /// Cost     O(1) while spares are left and nothing grows; else a look at each bucket.
+    /// Cost     O(1) when keys and elems hold no pointers and nothing grows, and whenever the
+    ///          array has spare buckets left. Otherwise a look at the overflow pointer of each
+    ///          bucket: Go's 48 bytes do not count them. A growth adds the buckets it leaves.
     [[nodiscard]] memory_parts memory() const noexcept;
     /// Bytes of a bucket, and whether keys and elems stand behind pointers.
     static constexpr size_type bucket_size = layout::bucket_size();

@@ -373,9 +373,15 @@ memory_parts map<K, V, Hash, Eq>::memory() const noexcept {
         return n;
     };
     if (s.growing) s.old_outside = count_outside(h.oldbuckets, s.old_B);
-    // While a spare is left, no overflow bucket was allocated: see destroy().
+    // While a spare is left, no overflow bucket was allocated: see destroy(). A map without
+    // pointers lists all that were taken, spares first.
     if (s.array && (h.extra == nullptr || h.extra->nextOverflow == nullptr)) {
-        s.outside = count_outside(h.buckets, h.B);
+        if (core_.t.pointers()) {
+            s.outside = count_outside(h.buckets, h.B);
+        } else if (h.extra != nullptr && h.extra->overflow != nullptr) {
+            s.outside = static_cast<std::uint64_t>(h.extra->overflow->len) -
+                        (core_.all_buckets(h.B) - h.bucket_count());
+        }
     }
     if (h.extra != nullptr) {
         const std::size_t all = core_.all_buckets(h.B);
