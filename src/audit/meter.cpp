@@ -64,7 +64,7 @@ message text_of(const broken_promise& b) noexcept {
         .number(b.bytes)
         .text(" bytes were allocated, 0 were expected.");
     m.line("A container grew, a string left its inner room, or a library took memory.");
-    m.line("steady run --allocs names the callers.");
+    m.line("steady run --allocs FILE -- PROGRAM names the callers.");
     return m;
 }
 

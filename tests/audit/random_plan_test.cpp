@@ -14,6 +14,7 @@
 
 #include "audit/heap_account.hpp"
 #include "steady/audit/plan.hpp"
+#include "steady/core/hooks.hpp"
 #include "steady/core/random.hpp"
 #include "steady/go/map.hpp"
 #include "steady/heap/allocator.hpp"
@@ -190,6 +191,99 @@ TEST(RandomPlans, TwoHundredContainersAreAsPlanned) {
         exact += p.total.exact();
     }
     EXPECT_GT(exact, 60u) << "or bounds were all that was tested";
+}
+
+/// Compares with the elements that growing moved and the bytes the heap handed out.
+template <class Slice>
+void grows_as_planned(std::uint64_t n) {
+    using element = typename Slice::value_type;
+    SCOPED_TRACE(std::to_string(n) + " of " + std::to_string(sizeof(element)) + " bytes");
+    const audit::memory_plan p = audit::plan<Slice>(n);
+    std::uint64_t moved = 0;
+    growth_hook.install(
+        [](void* sum, const growth_event& e) {
+            *static_cast<std::uint64_t*>(sum) += e.entries_moved;
+        },
+        &moved);
+    const heap_statistics before = read_statistics();
+    {
+        Slice s;
+        for (std::uint64_t i = 0; i < n; ++i) s.append(element{});
+    }
+    const heap_statistics after = read_statistics();
+    growth_hook.remove();
+    EXPECT_EQ(p.moved, moved);
+    // Arrays of less than 16 bytes share a block with others of the thread.
+    if (sizeof(element) >= 16) {
+        EXPECT_EQ(p.allocated, after.total_alloc - before.total_alloc);
+    }
+}
+
+// Up to the first array that may grow where it is: what happens then is the heap's affair.
+TEST(RandomPlans, SlicesMoveAndAllocateWhatIsPlanned) {
+    for (const std::uint64_t n : {1, 2, 3, 100, 1'000, 1'365, 1'400}) {
+        grows_as_planned<slice<raw<24>>>(n);
+        grows_as_planned<slice<wide>>(n / 3);
+        grows_as_planned<slice<std::uint64_t>>(3 * n);
+        grows_as_planned<slice<std::uint64_t, growth::exact>>(n);
+    }
+    for (const std::uint64_t n : {2, 100, 1'365})
+        grows_as_planned<slice<raw<24>, growth::exact>>(n);
+}
+
+// With what growing gave up on the way: small tables, and regions that became too short.
+TEST(RandomPlans, AMapAllocatesWhatIsPlanned) {
+    using subject_map = heap_map<std::uint64_t, std::uint64_t>;
+    for (const std::uint64_t n : {1, 15, 16, 400, 840, 841, 5'000, 60'000, 250'000}) {
+        const audit::memory_plan p = audit::plan<subject_map>(n);
+        const heap_statistics before = read_statistics();
+        {
+            subject_map m;
+            for (std::uint64_t i = 0; i < n; ++i) m.try_emplace(key<std::uint64_t>(i), i);
+        }
+        const std::uint64_t seen = read_statistics().total_alloc - before.total_alloc;
+        // Chained blocks come and go as well, 16 of them when the table becomes large.
+        EXPECT_NEAR(static_cast<double>(p.allocated), static_cast<double>(seen),
+                    n <= 840 ? 0 : 0.02 * static_cast<double>(seen) + 24 * 1'152)
+            << n;
+        EXPECT_GE(p.allocated, p.total.low) << n;
+    }
+}
+
+// From 32 KiB on an exact slice only adds: no step of it copies, and none is forgotten.
+TEST(RandomPlans, AnExactSliceMovesWhileItIsSmallOnly) {
+    using exact = slice<std::uint64_t, growth::exact>;
+    constexpr std::uint64_t small = 32'768 / 8;
+    const std::uint64_t moved = small * (small - 1) / 2;
+    for (const std::uint64_t n : {small, 10 * small}) {
+        const audit::memory_plan p = audit::plan<exact>(n);
+        EXPECT_EQ(p.moved, moved) << n;
+        EXPECT_EQ(p.fact_named("reallocations"), static_cast<double>(n)) << n;
+    }
+}
+
+// Overflow buckets are listed by a map without pointers and looked for in another one: both
+// are what the heap handed out, with spares, beyond them, and while the map grows.
+template <class V>
+void tells_its_overflow_buckets() {
+    struct same_place {
+        std::uint64_t operator()(std::uint64_t k) const noexcept { return k % 3; }
+    };
+    using crowded = go::map<std::uint64_t, V, same_place>;
+    const test::heap_account heap;
+    auto m = crowded::make(200);  // 32 buckets, 2 spares and what rounding adds
+    for (std::uint64_t n = 1; n <= 1'000; ++n) {
+        m.assign(n, V{});
+        ASSERT_EQ(static_cast<std::int64_t>(m.memory().total().count()), heap.live().bytes)
+            << n << " entries";
+    }
+    EXPECT_GT(m.memory().overflow.count(), 50 * crowded::bucket_size);
+    m.clear();
+    EXPECT_EQ(static_cast<std::int64_t>(m.memory().total().count()), heap.live().bytes);
+}
+TEST(RandomPlans, AGoMapTellsItsOverflowBuckets) {
+    tells_its_overflow_buckets<std::uint64_t>();
+    tells_its_overflow_buckets<std::string_view>();
 }
 
 // The bounds are no excuse: the flagship's total is known to a few chained blocks.

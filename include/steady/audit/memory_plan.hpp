@@ -58,7 +58,7 @@ struct memory_plan {
     estimate overflow;                // overflow buckets, or chained blocks
     estimate peak;                    // bytes held at one time
     double span_tail = 0;             // their share of what spans lose at their ends, bytes
-    std::uint64_t allocated = 0;      // bytes ever handed out (expected)
+    std::uint64_t allocated = 0;      // bytes ever handed out or mapped (expected)
     std::uint64_t moved = 0;          // entries moved on the way (expected)
     std::uint64_t mapped_itself = 0;  // bytes in `total` that come from no allocator
     bool growing = false;             // a growth is under way, more likely than not

@@ -29,6 +29,9 @@ struct map_outlook {
     static constexpr std::size_t most_blocks = 48;
     std::array<block, most_blocks> blocks{};
     std::size_t block_count = 0;
+    /// Tables and regions that growing took and gave up again on the way.
+    std::array<block, most_blocks> replaced{};
+    std::size_t replaced_count = 0;
 
     /// Clusters that expect the same share of all entries.
     struct load {
@@ -50,6 +53,9 @@ struct map_outlook {
 
     constexpr void add(block b) noexcept {
         if (b.count != 0) blocks[block_count++] = b;
+    }
+    constexpr void replace(block b) noexcept {
+        if (b.size != 0) replaced[replaced_count++] = b;
     }
 };
 

@@ -30,11 +30,11 @@ template <class Ask>
         block_sum blocks;
         std::uint64_t mapped = 0;
     };
-    const auto account_of = [&options](const map_outlook& o, std::uint64_t chained) {
+    const auto request = [](const map_outlook::block& b) {
+        return (b.size + b.alignment - 1) / b.alignment * b.alignment;
+    };
+    const auto account_of = [&options, request](const map_outlook& o, std::uint64_t chained) {
         account a{o.memory, {options.allocator}, 0};
-        const auto request = [](const map_outlook::block& b) {
-            return (b.size + b.alignment - 1) / b.alignment * b.alignment;
-        };
         // What the table maps itself is in `parts` and in no block: nobody rounds it.
         std::uint64_t asked = o.chained.size * chained;
         for (std::size_t i = 0; i < o.block_count; ++i) {
@@ -89,7 +89,11 @@ template <class Ask>
     p.overflow = {blocks.low, blocks.high, blocks.expected};
     p.span_tail = expected.blocks.span_tail;
     p.moved = o.moved_by_doubling + static_cast<std::uint64_t>(o.moved_by_splits + 0.5);
-    p.allocated = expected.blocks.occupied;
+    block_sum ever{options.allocator};
+    for (std::size_t i = 0; i < o.replaced_count; ++i) {
+        ever.add(request(o.replaced[i]), o.replaced[i].count, o.replaced[i].alignment);
+    }
+    p.allocated = expected.blocks.occupied + expected.mapped + ever.occupied;
 
     // ---- The way there: small doublings, then a cluster at a time; every doubling is shown.
     const auto total_at = [&](std::uint64_t entries) {
@@ -109,7 +113,6 @@ template <class Ask>
         std::uint64_t both = after > before ? after : before;
         if (now.doubling_at == at) {
             both = before + after;  // a small map: both blocks are held
-            p.allocated += before;
         }
         if (both > peak) peak = both;
         p.add(growth_step{at, before, both, after, moved - moved_before});

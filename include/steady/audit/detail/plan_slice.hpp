@@ -1,8 +1,8 @@
 // plan_slice.hpp - the plan of a slice: one array, and nothing that is random.
 //
 // Arrays of less than 16 bytes without pointers share 16-byte blocks, so such a slice
-// takes from the heap 16 bytes or nothing. Growing copies while arrays are small; from
-// 32 KiB on a sole array grows where it is when its neighbourhood allows, and from 1 MiB
+// takes from the heap 16 bytes or nothing. Growing copies an array of less than 32 KiB; from
+// there on a sole array grows where it is when its neighbourhood allows, and from 1 MiB
 // on always: the peak is an estimate between the new array alone and both.
 #pragma once
 
@@ -32,15 +32,18 @@ template <class Growth = growth::go>
     bool still = shares(options.hint * size);  // the array lies in a shared block
     bool tiny = still;                         // this one, or one before it
     std::uint64_t peak = held, peak_high = held;
+    std::uint64_t reallocations = 0;
     while (static_cast<std::uint64_t>(cap) < n) {
-        if (!Growth::rounds && cap != 0) {  // one by one: no list of steps, and it can be long
-            p.moved += static_cast<std::uint64_t>(cap);
+        const bool copies =
+            static_cast<std::size_t>(cap) * size < steady::detail::grows_in_place_from;
+        if (!Growth::rounds && !copies) {  // one by one and in place: what is left, at once
+            reallocations += n - 1 - static_cast<std::uint64_t>(cap);
             cap = static_cast<std::ptrdiff_t>(n) - 1;
         }
         const growth::room room = growth::capacity<Growth>(size, cap, cap + 1, alignment);
         const std::uint64_t fresh = size == 0 ? 0 : growth::round_up_size(room.bytes, alignment);
-        const bool copies = fresh <= max_small_size;
         const std::uint64_t both = held + fresh;
+        ++reallocations;
         const auto old = static_cast<std::uint64_t>(cap);
         p.add(growth_step{old + 1, held, copies ? both : fresh, fresh, copies ? old : 0});
         if (copies) p.moved += old;
@@ -78,7 +81,7 @@ template <class Growth = growth::go>
     p.span_tail = span_tail_of(held);
     p.add(fact{"capacity", static_cast<double>(cap)});
     p.add(fact{"view_bytes", static_cast<double>(sizeof(slice<int>))});
-    p.add(fact{"reallocations", static_cast<double>(p.step_count)});
+    p.add(fact{"reallocations", static_cast<double>(reallocations)});
     return p;
 }
 

@@ -72,6 +72,7 @@ map_outlook STEADY_TABLE_TYPE::outlook(std::uint64_t entries, std::uint64_t rese
         o.doubling_at = shape::small_limit(g) + 1;
         o.doubling_bytes = shape::area(g) + shape::area(2 * g);
         o.moved_by_doubling += shape::small_limit(g);
+        o.replace({shape::area(g), shape::alignment, 1});
         if constexpr (Slot::is_node) o.doubling_bytes += shape::small_limit(g) * sizeof(value_type);
     }
     if (wanted <= small_limit) {
@@ -91,6 +92,7 @@ map_outlook STEADY_TABLE_TYPE::outlook(std::uint64_t entries, std::uint64_t rese
         while (limit(s) < reserved) s.low = ++s.high;
     } else {
         o.moved_by_splits += static_cast<double>(small_limit);
+        o.replace({shape::area(shape::small_groups), shape::alignment, 1});
     }
     std::uint64_t room = region::room_for(groups_at(s.low));
     std::size_t taken = region::block_for(groups_at(s.low)), second = 0;
@@ -122,6 +124,7 @@ map_outlook STEADY_TABLE_TYPE::outlook(std::uint64_t entries, std::uint64_t rese
         s.low = s.high;
         s.edge = 0;
         if (!in_place) {
+            o.replace({taken, 64, 1});
             room = region::room_for(groups_at(s.low));
             taken = second;
             second = 0;

@@ -4,7 +4,7 @@
 //   inline           | entry |            small entries that move without throwing
 //   node             | * ---> entry       large ones, those whose move may throw, and
 //                                         every entry of a stable_map
-//   ... with hash    | entry | hash |     keys that are not plain bytes (strings), and those
+//   ... with hash    | hash | entry |     keys that are not plain bytes (strings), and those
 //                                         whose Hash is not noexcept: growing must not
 //                                         hash them again
 //
