@@ -61,6 +61,13 @@ TEST(Lab, ExperimentsHaveAnIdANameAndAQuestionOfTheirOwn) {
     EXPECT_GE(ids.size(), 20u);
 }
 
+TEST(Lab, TheListShowsWhatAUserCanAskFor) {
+    const outcome said = run({"lab", "--list"});
+    EXPECT_EQ(said.exit_code, 0) << said.err;
+    for (const json& each : list()) EXPECT_TRUE(contains(said.out, each["name"]));
+    EXPECT_EQ(said.out.find("self-test"), std::string::npos) << "those are for tests";
+}
+
 TEST(Lab, TheTextShowsWhatWasMeasuredBesideWhatOthersSay) {
     const outcome said = run({"lab", "map-objects"});
     EXPECT_EQ(said.exit_code, 0) << said.err;
@@ -71,6 +78,18 @@ TEST(Lab, TheTextShowsWhatWasMeasuredBesideWhatOthersSay) {
 
 TEST(Lab, AnExperimentIsFoundByItsNumberInEitherCase) {
     EXPECT_TRUE(contains(run({"lab", "e-11", "--check"}).out, "map-grow"));
+}
+
+TEST(Lab, AnExperimentNamedTwiceRunsOnce) {
+    const outcome said = run({"lab", "map-grow", "E-11", "map-grow", "--check"});
+    EXPECT_EQ(said.exit_code, 0) << said.err;
+    EXPECT_TRUE(contains(said.out, "1 experiment,"));
+}
+
+TEST(Lab, NamesAndAllExcludeEachOther) {
+    const outcome said = run({"lab", "map-grow", "--all", "--check"});
+    EXPECT_EQ(said.exit_code, 2);
+    EXPECT_TRUE(contains(said.err, "'map-grow' and --all"));
 }
 
 TEST(Lab, WhatDoesNotExistOrIsNotAvailableIsWrongUsage) {

@@ -72,6 +72,16 @@ TEST(PlanCommand, KnowsEveryKindTypeAndAllocator) {
     EXPECT_EQ(plan({"uint8", "void", "256"}).exit_code, 0);
 }
 
+TEST(PlanCommand, WhatWasEverAllocatedIsNoLessThanWhatIsThere) {
+    for (const char* kind : {"map", "go-map", "slice", "std"}) {
+        for (const char* count : {"10", "2000", "100000", "3M"}) {
+            const outcome o = plan({"int64", "int64", count, "--kind", kind, "--json"});
+            const std::string total = o.out.substr(o.out.find("\"total\""));
+            EXPECT_GE(number(o.out, "allocated"), number(total, "low")) << kind << ' ' << count;
+        }
+    }
+}
+
 TEST(PlanCommand, CountsTextByItsLengths) {
     const outcome none = plan({"string", "int64", "1000", "--json"});
     EXPECT_EQ(none.out.find("\"text\""), std::string::npos);

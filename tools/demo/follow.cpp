@@ -318,13 +318,6 @@ void with_accounted_index(subject who, Body&& body) {
     }
 }
 
-void touch(std::string_view text) {
-    constexpr std::size_t smallest_page = 4096;
-    for (std::size_t i = 0; i < text.size(); i += smallest_page) {
-        asm volatile("" : : "r"(text[i]));
-    }
-}
-
 }  // namespace
 
 const char* name_of(cause why) {

@@ -238,7 +238,7 @@ json map_of(const experiment& done, const contestant& map, const followed& seen,
 void fill_places(std::string& text, const contestant& map, const followed& seen) {
     const auto fill = [&](const std::string& place, const std::string& list) {
         const std::string quoted = '"' + place + '"';
-        const std::size_t at = text.find(quoted);
+        const std::size_t at = text.rfind(quoted);  // a path of the input may say the same
         if (at != std::string::npos) text.replace(at, quoted.size(), list);
     };
     std::string steps = "[";

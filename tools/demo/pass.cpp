@@ -218,15 +218,14 @@ void control_pass(std::string_view text, const clock_facts& clock, pass_report& 
     });
 }
 
-/// After fork the text is shared with the parent; one read per page maps it here.
+}  // namespace
+
 void touch(std::string_view text) {
     constexpr std::size_t smallest_page = 4096;
     for (std::size_t i = 0; i < text.size(); i += smallest_page) {
         asm volatile("" : : "r"(text[i]));
     }
 }
-
-}  // namespace
 
 const char* name_of(subject who) {
     switch (who) {

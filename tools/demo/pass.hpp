@@ -76,6 +76,9 @@ struct pass_report {
     histogram new_words;   // the inserts among them that found the word missing
 };
 
+/// After fork pages are shared with the parent; one read of each maps it in the child.
+void touch(std::string_view text);
+
 /// Runs one pass in a child process and brings its report home.
 ///
 /// Throws     check_failure when the child fails; stopped_by_signal on Ctrl-C.

@@ -135,6 +135,10 @@ const entry& find(const std::vector<entry>& all, const std::string& name) {
 }
 
 std::vector<entry> choose(const lab_options& options, const std::vector<entry>& all) {
+    if (options.all && !options.names.empty()) {
+        throw usage_error(
+            fmt::format("'{}' and --all: name experiments, or run all", options.names.front()));
+    }
     std::vector<entry> chosen;
     for (const std::string& name : options.names) {
         const entry& one = find(all, name);
@@ -147,7 +151,8 @@ std::vector<entry> choose(const lab_options& options, const std::vector<entry>& 
                 fmt::format("{} ({}) has no exact reference to check; run it without --check",
                             one.name, one.id));
         }
-        chosen.push_back(one);
+        const auto same = [&one](const entry& e) { return std::strcmp(e.id, one.id) == 0; };
+        if (std::none_of(chosen.begin(), chosen.end(), same)) chosen.push_back(one);
     }
     if (!options.names.empty()) return chosen;
     if (!options.all && !options.check) {

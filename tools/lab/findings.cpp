@@ -26,6 +26,17 @@ void add_new(std::vector<std::string>& to, std::vector<std::string> from) {
 
 }  // namespace
 
+const char* name_of(unit in) {
+    switch (in) {
+        case unit::bytes: return "bytes";
+        case unit::nanoseconds: return "nanoseconds";
+        case unit::percent: return "percent";
+        case unit::ratio: return "ratio";
+        case unit::number: break;
+    }
+    return "number";
+}
+
 void findings::add(findings other) {
     for (row& each : other.rows) {
         const auto same = std::find_if(rows.begin(), rows.end(),

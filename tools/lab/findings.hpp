@@ -1,6 +1,7 @@
 // findings.hpp - what one experiment found: rows, checks, remarks and curves.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,8 @@
 namespace steady::cli::lab {
 
 enum class unit { number, bytes, nanoseconds, percent, ratio };
+/// As JSON and the charts spell it.
+[[nodiscard]] const char* name_of(unit in);
 
 /// What others say about the same thing.
 struct beside {
@@ -65,6 +68,8 @@ struct findings {
 
 /// "12,345", "64.0 MiB", "1.23 us", "4.2 %", "1.44".
 [[nodiscard]] std::string format_value(double value, unit in);
+/// What is wider stands on lines of its own, beside no other column.
+inline constexpr std::size_t widest_cell = 34;
 /// The median, and the spread behind it when there are several.
 [[nodiscard]] std::string format_row(const row& r);
 

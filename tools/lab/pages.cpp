@@ -19,17 +19,6 @@ namespace {
 using json = nlohmann::ordered_json;
 using web::escaped;
 
-const char* name_of(unit in) {
-    switch (in) {
-        case unit::bytes: return "bytes";
-        case unit::nanoseconds: return "nanoseconds";
-        case unit::percent: return "percent";
-        case unit::ratio: return "ratio";
-        case unit::number: break;
-    }
-    return "number";
-}
-
 std::string machine_line() {
     const machine_facts m = describe_machine();
     return escaped(fmt::format("{}, {} CPUs, {}, huge pages: {}, {}", m.processor, m.cpus, m.kernel,
@@ -46,8 +35,6 @@ std::string verdict(const result& done) {
                : fmt::format("<span class=\"bad\">{} of {} deviate</span>", failed,
                              done.found.checks.size());
 }
-
-constexpr std::size_t widest_cell = 34;
 
 std::string cell_of(const std::string& text) {
     return fmt::format("<td class=\"quiet{}\">{}</td>", text.size() > 24 ? " wrap" : "",

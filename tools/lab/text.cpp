@@ -15,19 +15,6 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-constexpr std::size_t widest_cell = 34;
-
-const char* name_of(unit in) {
-    switch (in) {
-        case unit::bytes: return "bytes";
-        case unit::nanoseconds: return "nanoseconds";
-        case unit::percent: return "percent";
-        case unit::ratio: return "ratio";
-        case unit::number: break;
-    }
-    return "number";
-}
-
 /// Breaks a remark into lines of a readable width, hanging under its first word.
 std::string wrapped(std::string_view mark, std::string_view text) {
     constexpr std::size_t width = 96;
@@ -101,7 +88,7 @@ std::string list_of(const std::vector<entry>& all) {
     }
     std::string text = fmt::format("Available: {}. * has exact references (--check).\n\n", ready);
     for (const entry& each : all) {
-        if (each.run == nullptr) continue;
+        if (each.run == nullptr || each.hidden) continue;
         text +=
             wrapped(fmt::format("  {:<5} {:<20} {} ", each.id, each.name, each.exact ? '*' : ' '),
                     each.question);

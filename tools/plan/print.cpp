@@ -253,6 +253,10 @@ std::string to_table(const request& r, const planned& p, bool colour) {
              {each.p.text.counted ? format_bytes(with_text(each.p)) : ""}});
     }
     text += fmt::format("\n{}", others.print(colour));
+    if (r.key.text || r.value.text) {
+        text +=
+            "\n  A string is 16 bytes in Go's map and 32 in the others; its text lies outside.\n";
+    }
     return text;
 }
 
