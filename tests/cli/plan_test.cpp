@@ -124,6 +124,9 @@ TEST(PlanCommand, SaysWhatIsWrongWithWordsItCannotPlanWith) {
     expect_refused({"string", "int64", "10", "--length-distribution", "fixed:x"},
                    "after the colon");
     expect_refused({"string", "int64", "10", "--length-distribution", "/no/such"}, "can be read");
+    expect_refused({"string", "int64", "10", "--length-distribution", "/"}, "can be read");
+    expect_refused({"string", "int64", "10", "--length-distribution", "fixed:1.5"},
+                   "a whole number");
     expect_refused({"int64", "int64"}, "COUNT is required");
 }
 

@@ -166,7 +166,12 @@ length_distribution parse_lengths(const std::string& word) {
         return n;
     };
     if (word.rfind("fixed:", 0) == 0) {
-        d.shares.push_back({static_cast<std::size_t>(number(6)), 1});
+        const double length = number(6);
+        if (length != std::floor(length)) {
+            throw usage_error(fmt::format(
+                "plan: '{}': a fixed length is a whole number; mean:N takes others", word));
+        }
+        d.shares.push_back({static_cast<std::size_t>(length), 1});
         return d;
     }
     if (word.rfind("mean:", 0) == 0) {
@@ -184,7 +189,8 @@ length_distribution parse_lengths(const std::string& word) {
         return d;
     }
     std::ifstream file(word);
-    if (!file) {
+    file.peek();
+    if (!file.is_open() || file.bad()) {  // a directory opens, and cannot be read
         throw usage_error(fmt::format(
             "plan: '{}' is no length distribution: neither fixed:N nor mean:N, and no file that "
             "can be read",
