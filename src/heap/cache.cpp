@@ -133,19 +133,28 @@ void* thread_cache::sample(span_class sclass, std::size_t size) noexcept {
 //
 // What comes in and what is freed already must fit the push magazine together.
 // Otherwise a thread that frees all it allocates overflows it each time around,
-// and sends away a magazine that it fetches again at once.
+// and sends away a magazine that it fetches again at once. So a few freed ones make
+// way for a magazine of the depot, but not twice in a row: a thread that frees what it
+// allocates would swap its handful for ever and never own more.
 bool thread_cache::refill(span_class sclass) noexcept {
     bin_state& st = states_[sclass];
     if (earns_growth(st, sclass)) st.capacity = grown(st.capacity, sclass);
     const auto freed = [&] { return distance(st.push_floor, bins[sclass].push.load(relaxed)); };
     const bool from_depot = use_depot && depots.has_any(node, sclass);
     const std::size_t incoming = from_depot ? magazine_limit(sclass) : 0;
-    if (freed() >= (st.capacity + 1) / 2 ||
-        (freed() != 0 && freed() + incoming > push_slots(st.capacity))) {
+    const bool swapped_few = st.swapped_few;
+    st.swapped_few = false;
+    if (freed() >= (st.capacity + 1) / 2) {
         swap_magazines(sclass);
         return true;
     }
-    if (from_depot && exchange_with_depot(sclass)) return true;
+    const bool fits = freed() == 0 || freed() + incoming <= push_slots(st.capacity);
+    if (from_depot && !fits && !swapped_few) {
+        st.swapped_few = true;
+        swap_magazines(sclass);
+        return true;
+    }
+    if (from_depot && fits && exchange_with_depot(sclass)) return true;
     if (fill_from_central(sclass)) return true;
     if (freed() == 0) return false;
     swap_magazines(sclass);

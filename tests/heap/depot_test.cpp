@@ -254,6 +254,31 @@ TEST(DefaultDepots, CarryObjectsFromAThreadThatFreesToOneThatAllocates) {
     EXPECT_EQ(detail::depots.held_bytes(), 0u);
 }
 
+// A magazine of the depot that does not fit beside what the thread has freed: it must not
+// keep the thread from getting a stock of its own.
+TEST(DefaultDepots, AWaitingMagazineDoesNotKeepAThreadAtAHandful) {
+    static_cast<void>(trim());
+    std::vector<void*> objects;
+    for (int i = 0; i < 3000; ++i) objects.push_back(detail::allocate(400));
+    std::thread([&] {
+        for (void* p : objects) detail::deallocate(p);
+    }).join();
+    ASSERT_GT(detail::depots.held_bytes(), 0u);
+    std::thread([] {
+        std::vector<void*> some;
+        for (int i = 0; i < 4; ++i) some.push_back(detail::allocate(400));
+        for (void* p : some) detail::deallocate(p);
+        const auto pairs = [](int count) {
+            for (int i = 0; i < count; ++i) detail::deallocate(detail::allocate(400));
+        };
+        pairs(100'000);
+        const std::uint64_t before = detail::current_cache->slow_calls;
+        pairs(10'000);
+        EXPECT_LE(detail::current_cache->slow_calls - before, 10'000u / 30);
+    }).join();
+    static_cast<void>(trim());
+}
+
 TEST(DefaultDepots, EmptyMagazinesGoBackWhenNobodyNeedsThem) {
     ASSERT_TRUE(detail::open_heap());
     std::vector<magazine*> many;
