@@ -6,8 +6,8 @@
 //   A pass begins when the load has grown for a while (address.hpp, limit_of) and makes its
 //   steps so that the last one is due when the clusters at the low scale are as full as
 //   allowed. Shrinking begins late, when seven eighths are gone, and then goes on. A table
-//   of up to 512 KiB, or in a region of less than 1 MiB, is left as it is until its
-//   entries fit a small one.
+//   of up to 512 KiB (64 KiB in a mapped region), or in a region of less than 1 MiB, is
+//   left as it is until its entries fit a small one.
 //
 // Invariants
 //   G1  A step that throws has changed nothing that a search can see.
@@ -208,7 +208,8 @@ bool STEADY_TABLE_TYPE::can_shrink() const noexcept {
 /// can be, and is worth it only where there are many: others wait until they can be small.
 STEADY_TABLE
 bool STEADY_TABLE_TYPE::compresses() const noexcept {
-    constexpr std::size_t least = std::size_t{512} << 10;
+    // What is left of a mapped region is unmapped in one operation: it must be little.
+    const std::size_t least = std::size_t{large_->memory[0].mapped() ? 64u : 512u} << 10;
     return large_->memory[0].is_long() &&
            shape::area(large_->state.high_clusters() * shape::groups) > least;
 }
