@@ -85,6 +85,12 @@ inline constexpr bool owned_text<std::basic_string<char, std::char_traits<char>,
 
 namespace concurrent_detail {
 
+/// A seed for the map at this address. A number, because the map is not made yet: a pointer
+/// would look to the compiler as if somebody read it.
+[[gnu::noinline]] inline std::uint64_t seed_at(std::uintptr_t address) noexcept {
+    return detail::new_seed(reinterpret_cast<const void*>(address));
+}
+
 template <class T>
 inline constexpr unsigned words_of = static_cast<unsigned>((sizeof(T) + 7) / 8);
 
@@ -204,7 +210,9 @@ public:
     static constexpr bool stores_inline = inline_entries;
 
     explicit concurrent_map(const Hash& hash = Hash(), const Equal& equal = Equal())
-        : equal_(equal), table_(rehasher{hash, detail::new_seed(this)}) {}
+        : equal_(equal),
+          table_(
+              rehasher{hash, concurrent_detail::seed_at(reinterpret_cast<std::uintptr_t>(this))}) {}
     concurrent_map(const concurrent_map&) = delete;
     concurrent_map& operator=(const concurrent_map&) = delete;
     /// Nobody else may use the map any more.
