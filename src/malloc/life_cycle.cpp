@@ -31,6 +31,7 @@
 
 #include "family.hpp"
 #include "statistics_text.hpp"
+#include "steady/core/pipe_signals.hpp"
 #include "steady/core/fatal.hpp"
 #include "steady/core/options.hpp"
 
@@ -119,32 +120,6 @@ void write_statistics_file(const debug_options& wanted) noexcept {
     const debug_options& wanted = options();
     if (wanted.stats_at_exit && wanted.stats_file[0] == '\0') keep_stderr();
 }
-
-// A write to a pipe that nobody reads any more sends SIGPIPE, which would turn the exit
-// code 0 of a program that has done its work into 141.
-class pipe_signals_wait {
-public:
-    pipe_signals_wait() noexcept {
-        sigset_t pending;
-        sigemptyset(&pipe_);
-        sigaddset(&pipe_, SIGPIPE);
-        sigemptyset(&pending);
-        sigpending(&pending);
-        was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-        sigprocmask(SIG_BLOCK, &pipe_, &before_);
-    }
-    ~pipe_signals_wait() {
-        const timespec at_once{};
-        if (!was_pending_) sigtimedwait(&pipe_, nullptr, &at_once);  // ours, if there is one
-        sigprocmask(SIG_SETMASK, &before_, nullptr);
-    }
-    pipe_signals_wait(const pipe_signals_wait&) = delete;
-    pipe_signals_wait& operator=(const pipe_signals_wait&) = delete;
-
-private:
-    sigset_t pipe_, before_;
-    bool was_pending_ = false;
-};
 
 [[gnu::destructor(101)]] void process_ends() noexcept {
     const debug_options& wanted = options();

@@ -19,6 +19,7 @@
 #include <string>
 
 #include "../recorder.hpp"
+#include "steady/core/pipe_signals.hpp"
 #include "steady/core/fatal.hpp"
 #include "steady/core/options.hpp"
 #include "steady/profile/debug_server.hpp"
@@ -55,31 +56,6 @@ bool names_it(int number) noexcept {
     return number >= 0 && fstat(number, &status) == 0 && status.st_dev == kept_stderr.device &&
            status.st_ino == kept_stderr.inode;
 }
-
-/// A write to a pipe that nobody reads any more must not turn exit code 0 into 141.
-class pipe_signals_wait {
-public:
-    pipe_signals_wait() noexcept {
-        sigset_t pending;
-        sigemptyset(&pipe_);
-        sigaddset(&pipe_, SIGPIPE);
-        sigemptyset(&pending);
-        sigpending(&pending);
-        was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-        pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-    }
-    ~pipe_signals_wait() {
-        const timespec at_once{};
-        if (!was_pending_) sigtimedwait(&pipe_, nullptr, &at_once);
-        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-    pipe_signals_wait(const pipe_signals_wait&) = delete;
-    pipe_signals_wait& operator=(const pipe_signals_wait&) = delete;
-
-private:
-    sigset_t pipe_, before_;
-    bool was_pending_ = false;
-};
 
 void write_to_stderr_of_the_start(std::string_view text) noexcept {
     int file = kept_stderr.number;
