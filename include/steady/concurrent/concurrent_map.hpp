@@ -311,25 +311,14 @@ public:
     template <class Q, class M>
         requires key_like<Q>
     bool insert_or_assign(Q&& key, M&& value) {
-        return !write(
-            key,
-            [&](auto& cell) {
-                cell.assign(std::forward<M>(value));
-                return verdict::keep;
-            },
-            [&]() -> V { return V(std::forward<M>(value)); });
+        return put(key, std::forward<M>(value),
+                   [&](auto& cell) { cell.assign(std::forward<M>(value)); });
     }
     /// Inserts, or calls f(const V&) with what is there.
     template <class Q, class M, class F>
         requires key_like<Q>
     bool insert_or_cvisit(Q&& key, M&& value, F&& f) {
-        return !write(
-            key,
-            [&](auto& cell) {
-                cell.look(f);
-                return verdict::keep;
-            },
-            [&]() -> V { return V(std::forward<M>(value)); });
+        return put(key, std::forward<M>(value), [&](auto& cell) { cell.look(f); });
     }
     /// Inserts, or calls f(V&) with what is there and stores what f left.
     ///
@@ -337,13 +326,7 @@ public:
     template <class Q, class M, class F>
         requires key_like<Q>
     bool insert_or_visit(Q&& key, M&& value, F&& f) {
-        return !write(
-            key,
-            [&](auto& cell) {
-                cell.change(f);
-                return verdict::keep;
-            },
-            [&]() -> V { return V(std::forward<M>(value)); });
+        return put(key, std::forward<M>(value), [&](auto& cell) { cell.change(f); });
     }
     /// The same with the arguments in the order of other libraries.
     template <class Q, class F, class M>
@@ -783,6 +766,19 @@ private:
             typename table::never{});
         free_later(gone);
         return found;
+    }
+    /// Makes the value when the key is new; else existing(cell) sees to what is there.
+    ///
+    /// Returns    true when the key is new.
+    template <class Q, class M, class Existing>
+    [[gnu::always_inline]] bool put(Q&& key, M&& value, Existing&& existing) {
+        return !write(
+            key,
+            [&](auto& cell) {
+                existing(cell);
+                return verdict::keep;
+            },
+            [&]() -> V { return V(std::forward<M>(value)); });
     }
     template <class Q, class Change, class Make>
     [[gnu::always_inline]] bool write(Q&& key, Change&& change, Make&& make) {
