@@ -98,7 +98,7 @@ private:
             noted_.push_back({hash, at});
         });
         std::sort(noted_.begin(), noted_.end(),
-                  [](const note& a, const note& b) { return a.hash < b.hash; });
+                  [](const note& a, const note& b) { return b.hash > a.hash; });
         // Those visited already have the lowest order.
         for (unsigned n = 0; n < ties_ && index_ < noted_.size(); ++n) {
             if (noted_[index_].hash != from_) break;
