@@ -134,6 +134,7 @@ class concurrent_map {
 
     using word = concurrent_detail::word;
     using probe = concurrent_detail::probe;
+    using sight = concurrent_detail::sight;
     using verdict = concurrent_detail::verdict;
 
     /// Text stands in its node, behind it: a lookup follows one pointer, not two.
@@ -228,29 +229,20 @@ public:
     template <class Q>
         requires key_like<Q>
     [[nodiscard]] std::optional<V> find(const Q& key) const {
-        if constexpr (inline_entries && key_words + value_words == 2 &&
-                      concurrent_detail::words_decide<K, Equal>) {
-            std::uint64_t wanted = 0;
-            concurrent_detail::to_words<K>(key, &wanted);
-            std::uint64_t value = 0;
-            const bool found = table_.read(
-                hash_of(key), [&](const slot& s, const auto& valid) __attribute__((always_inline)) {
-                    if (s.words[0].load() != wanted) return probe::no;
-                    value = s.words[1].load();
-                    return valid() ? probe::yes : probe::again;
-                });
-            if (!found) return std::nullopt;
-            return concurrent_detail::from_words<V>(&value);
+        if constexpr (one_word) {
+            const sight seen = find_word(hash_of(key), key);
+            if (seen.what != probe::yes) return std::nullopt;
+            return concurrent_detail::from_words<V>(&seen.word);
         } else {
             std::optional<V> out;
-            read(key, [&](const auto&, const V& value) { out.emplace(value); });
+            read(key, [&](const V& value) { out.emplace(value); });
             return out;
         }
     }
     template <class Q>
         requires key_like<Q>
     [[nodiscard]] bool contains(const Q& key) const {
-        return read(key, [](const auto&, const V&) {});
+        return read(key, [](const V&) {});
     }
     /// Calls f(value) with the key's value: a copy, or the immutable value itself, which stays
     /// until f returns, whatever others do. f may use the map.
@@ -258,9 +250,7 @@ public:
     /// Returns    false when there is no such key.
     template <class Q, class F>
         requires key_like<Q>
-    bool cvisit(const Q& key, F&& f) const {
-        return read(key, [&](const auto&, const V& value) { f(value); });
-    }
+    bool cvisit(const Q& key, F&& f) const { return read(key, f); }
     /// Looks up all keys with overlapping cache misses: f(index, value) for those found.
     ///
     /// Returns    how many were found. Each lookup is linearizable, the whole is not.
@@ -278,8 +268,8 @@ public:
             }
             for (std::size_t i = 0; i < n; ++i) table_.prefetch_group(hashes[i]);
             for (std::size_t i = 0; i < n; ++i) {
-                found += read_hashed(hashes[i], keys[at + i],
-                                     [&](const auto&, const V& value) { f(at + i, value); });
+                found +=
+                    read_hashed(hashes[i], keys[at + i], [&](const V& value) { f(at + i, value); });
             }
         }
         return found;
@@ -689,44 +679,81 @@ private:
         };
     }
 
+    /// A value that is one word, of a key whose comparison is no user's code.
+    static constexpr bool one_word =
+        inline_entries ? slot_words == 2 && concurrent_detail::words_decide<K, Equal>
+                       : text_nodes && word_value;
+    template <class Q>
+    [[gnu::always_inline]] sight find_word(std::uint64_t hash, const Q& key) const {
+        if constexpr (inline_entries) {
+            std::uint64_t wanted = 0;
+            concurrent_detail::to_words<K>(key, &wanted);
+            return table_.read(
+                hash, [wanted](const slot& s, const auto& valid) __attribute__((always_inline)) {
+                    if (s.words[0].load() != wanted) return sight{0, probe::no};
+                    const std::uint64_t value = s.words[1].load();
+                    return sight{value, valid() ? probe::yes : probe::again};
+                });
+        } else {
+            const concurrent_detail::leaf_guard guard;
+            const std::string_view wanted = key;
+            const sight seen = table_.read(
+                hash, [=](const slot& s, const auto& valid) __attribute__((always_inline)) {
+                    if (s.words[0].load() != hash) return sight{0, probe::no};
+                    const auto* n = reinterpret_cast<const node*>(s.words[1].load());
+                    if (!guard.protect(n, valid)) return sight{0, probe::again};
+                    if (n->key() != wanted) return sight{0, probe::no};
+                    return sight{n->value.load(), probe::yes};
+                });
+            guard.let_go();
+            return seen;
+        }
+    }
+
     template <class Q, class F>
     [[gnu::always_inline]] bool read(const Q& key, F&& f) const {
         return read_hashed(hash_of(key), key, f);
     }
     template <class Q, class F>
     [[gnu::always_inline]] bool read_hashed(std::uint64_t hash, const Q& key, F&& f) const {
-        if constexpr (inline_entries) {
+        if constexpr (one_word) {
+            const sight seen = find_word(hash, key);
+            if (seen.what != probe::yes) return false;
+            f(concurrent_detail::from_words<V>(&seen.word));
+            return true;
+        } else if constexpr (inline_entries) {
             std::uint64_t words[slot_words];
-            const bool found = table_.read(hash, [&](const slot& s, const auto& valid) {
+            const sight seen = table_.read(hash, [&](const slot& s, const auto& valid) {
+                const auto is = [](probe what) { return sight{0, what}; };
                 if constexpr (concurrent_detail::words_decide<K, Equal>) {
                     std::uint64_t wanted[key_words];
                     concurrent_detail::to_words<K>(key, wanted);
-                    if (s.words[0].load() != wanted[0]) return probe::no;
+                    if (s.words[0].load() != wanted[0]) return is(probe::no);
                     words[0] = wanted[0];
                     for (unsigned w = 1; w < slot_words; ++w) words[w] = s.words[w].load();
-                    return valid() ? probe::yes : probe::again;
+                    return is(valid() ? probe::yes : probe::again);
                 } else {
                     for (unsigned w = 0; w < slot_words; ++w) words[w] = s.words[w].load();
-                    if (!valid()) return probe::again;  // the comparison never sees half a key
-                    return equal_(concurrent_detail::from_words<K>(words), key) ? probe::yes
-                                                                                : probe::no;
+                    if (!valid()) return is(probe::again);  // the comparison never sees half a key
+                    return is(equal_(concurrent_detail::from_words<K>(words), key) ? probe::yes
+                                                                                   : probe::no);
                 }
             });
-            if (!found) return false;
-            f(concurrent_detail::from_words<K>(words),
-              concurrent_detail::from_words<V>(words + key_words));
+            if (seen.what != probe::yes) return false;
+            f(concurrent_detail::from_words<V>(words + key_words));
             return true;
         } else {
             hazard_guard guard;
-            const node* n = nullptr;
-            const bool found = table_.read(hash, [&](const slot& s, const auto& valid) {
-                if (s.words[0].load() != hash) return probe::no;
-                n = reinterpret_cast<const node*>(s.words[1].load());
-                if (!guard.protect(n, valid)) return probe::again;
-                return equal_(n->key(), key) ? probe::yes : probe::no;
+            const sight seen = table_.read(hash, [&](const slot& s, const auto& valid) {
+                if (s.words[0].load() != hash) return sight{0, probe::no};
+                const std::uint64_t there = s.words[1].load();
+                const auto* n = reinterpret_cast<const node*>(there);
+                if (!guard.protect(n, valid)) return sight{0, probe::again};
+                return sight{there, equal_(n->key(), key) ? probe::yes : probe::no};
             });
-            if (!found) return false;
-            look_at(*n, f);
+            if (seen.what != probe::yes) return false;
+            look_at(*reinterpret_cast<const node*>(seen.word),
+                    [&](const auto&, const V& value) { f(value); });
             return true;
         }
     }
@@ -738,7 +765,7 @@ private:
         }
     }
     template <class F>
-    static void look_at(const node& n, F& f) {
+    static void look_at(const node& n, F&& f) {
         if constexpr (word_value) {
             const std::uint64_t v = n.value.load();
             f(n.key(), concurrent_detail::from_words<V>(&v));

@@ -51,7 +51,7 @@ namespace concurrent_detail {
 /// What one thread says it looks at. Records are linked for ever and used again.
 struct alignas(64) hazard_record {
     static constexpr unsigned slots = 14;
-    std::atomic<const void*> slot[slots]{};
+    std::atomic<const void*> slot[slots + 1]{};  // the last one is leaf_guard's
     std::atomic<bool> taken{true};
     // The thread, by its my_hazards: a forked child has records of threads it has not.
     std::atomic<const void*> owner{nullptr};
@@ -183,6 +183,26 @@ private:
 };
 
 namespace concurrent_detail {
+
+/// A guard for a section that calls nothing of a user's and so is never inside another one: the
+/// thread's one slot for it needs no bookkeeping. Copies mean the same slot, so that a look can
+/// hold one in registers; whoever made the first lets go.
+class leaf_guard {
+public:
+    /// Throws     std::bad_alloc at the first use by a thread.
+    leaf_guard() : slot_(&this_threads_hazards().slot[hazard_record::slots]) {}
+    template <class Reachable>
+    [[gnu::always_inline]] bool protect(const void* p, Reachable&& reachable) const noexcept {
+        slot_->store(p, std::memory_order_release);
+        reader_fence();
+        return reachable();
+    }
+    /// release: what was read through the guard happens before the writer frees it.
+    void let_go() const noexcept { slot_->store(nullptr, std::memory_order_release); }
+
+private:
+    std::atomic<const void*>* slot_;
+};
 
 /// A thousand guards at once, for walks over a segment; more when there are more spilled entries.
 class wide_guard {

@@ -43,6 +43,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <utility>
 
 #include <pthread.h>
 
@@ -119,6 +120,16 @@ struct alignas(Words == 2 ? 128 : 64) group {
     word state;
     word tags;
     slot slots[slots_per_group];
+
+    /// The lowest of some matches: what stands in a byte's place is 8 * Words bytes.
+    [[nodiscard, gnu::always_inline]] slot& first_of(std::uint64_t matches) noexcept {
+        return const_cast<slot&>(std::as_const(*this).first_of(matches));
+    }
+    [[nodiscard, gnu::always_inline]] const slot& first_of(std::uint64_t matches) const noexcept {
+        const auto byte = static_cast<std::size_t>(std::countr_zero(matches)) & 0x38;
+        return *reinterpret_cast<const slot*>(reinterpret_cast<const std::byte*>(slots) +
+                                              byte * Words);
+    }
 };
 static_assert(sizeof(group<2>) == 128, "8 + 8 bytes: a group is a pair of cache lines");
 
