@@ -672,4 +672,13 @@ std::size_t erase_entries_if(hash_container<E, S, H, Q, A>& container, Predicate
 }
 
 }  // namespace detail
+
+/// Gives back what destroyed maps have left for the next ones: addresses, and 64 MiB of pages
+/// at most (detail/reservations.hpp).
+///
+/// Threads    at any time, from any thread.
+inline void release_spare_map_memory() noexcept {
+    detail::kept_reservations::release();
+}
+
 }  // namespace steady

@@ -95,6 +95,7 @@ void STEADY_TABLE_TYPE::become_large(unsigned scale) {
     const run from{tags_[0], slots_[0], groups_in_[0]};
     const std::uint64_t groups = clusters_at(scale) * shape::groups;
     region memory = region::make(alloc_, groups);
+    memory.populate(groups);
     std::byte* state = nullptr;
     try {
         // Small tables have no chains, so a bad hash shows here.
@@ -102,7 +103,7 @@ void STEADY_TABLE_TYPE::become_large(unsigned scale) {
         state = state_source::allocate(alloc_, sizeof(large_state));
     } catch (...) {
         trim_spares(0);
-        memory.release(alloc_);
+        memory.release(alloc_, 0);
         throw;
     }
     large_ = ::new (static_cast<void*>(state)) large_state;
@@ -137,6 +138,7 @@ void STEADY_TABLE_TYPE::become_small() {
     std::memset(block, 0, std::size_t{group_count} * group_bytes);
     large_state* const old = large_;
     const std::array<run, 2> from = runs();
+    const std::uint64_t used[] = {std::max(groups_in_[0], groups_in_[1]), groups_in_[1]};
     last_ = static_cast<std::uint16_t>(group_count - 1);
     set_scales({reinterpret_cast<std::uint8_t*>(block),
                 reinterpret_cast<Slot*>(block + shape::slots_at(group_count)), group_count});
@@ -152,7 +154,7 @@ void STEADY_TABLE_TYPE::become_small() {
     }
     trim_spares(0);
     large_ = nullptr;
-    for (region& r : old->memory) r.release(alloc_);
+    for (unsigned s = 0; s < 2; ++s) old->memory[s].release(alloc_, used[s]);
     state_source::deallocate(alloc_, reinterpret_cast<std::byte*>(old), sizeof(large_state));
     ++relocations_;
     set_limits();
@@ -162,8 +164,9 @@ STEADY_TABLE
 void STEADY_TABLE_TYPE::prefer_huge_pages() noexcept {
     huge_pages_ = true;
     if (large_ == nullptr) return;
-    for (const region& r : large_->memory) {
+    for (region& r : large_->memory) {
         if (!r) continue;
+        r.do_not_keep();
         const auto start = reinterpret_cast<std::uintptr_t>(r.tags());
         ask_for_huge_pages(start, start + r.size().count());
     }
@@ -173,10 +176,15 @@ void STEADY_TABLE_TYPE::prefer_huge_pages() noexcept {
 
 STEADY_TABLE
 void STEADY_TABLE_TYPE::shrink_a_little() noexcept {
-    if (large_ != nullptr && compresses()) {
+    if (large_ != nullptr && compresses() && !fits_small()) {
         constexpr std::uint32_t erasures_per_step = 16;
-        if (!std::exchange(large_->shrinking, true)) set_limits();
-        if (++large_->erasures % erasures_per_step != 0) return;
+        ++large_->erasures;
+        if (!large_->shrinking) {
+            if (is_patient() && large_->erasures < 2 * size_) return;
+            large_->shrinking = true;
+            set_limits();
+        }
+        if (large_->erasures % erasures_per_step != 0) return;
     }
     if (can_shrink() && shrink_step()) return;
     // As small as may be, or no memory for less: not again before much more is gone.
@@ -208,10 +216,22 @@ bool STEADY_TABLE_TYPE::can_shrink() const noexcept {
 /// can be, and is worth it only where there are many: others wait until they can be small.
 STEADY_TABLE
 bool STEADY_TABLE_TYPE::compresses() const noexcept {
-    // What is left of a mapped region is unmapped in one operation: it must be little.
-    const std::size_t least = std::size_t{large_->memory[0].mapped() ? 64u : 512u} << 10;
+    // What is left of a region that is not kept is unmapped in one operation: it must be little.
+    const region& memory = large_->memory[0];
+    const bool kept = !memory.mapped() || memory.kept_anyway().total() != 0;
+    const std::size_t least = std::size_t{kept ? 512u : 64u} << 10;
     return large_->memory[0].is_long() &&
            shape::area(large_->state.high_clusters() * shape::groups) > least;
+}
+
+/// Whether erasing compresses the table only when it is used on: its pages are not worth the
+/// work when it is just being emptied.
+STEADY_TABLE
+bool STEADY_TABLE_TYPE::is_patient() const noexcept {
+    const region& memory = large_->memory[0];
+    return (!memory.mapped() || memory.kept_anyway().total() != 0) &&
+           shape::area(large_->state.high_clusters() * shape::groups) <=
+               kept_reservations::least_share;
 }
 
 /// Whether the few entries left of a large table can go to a small one at once: the clusters
@@ -220,7 +240,7 @@ STEADY_TABLE
 bool STEADY_TABLE_TYPE::fits_small() const noexcept {
     const growth_state& s = large_->state;
     return size_ <= fits_small_at && large_->floor == 0 &&
-           (!compresses() || (!s.passing() && s.low == shape::first_scale));
+           (!compresses() || is_patient() || (!s.passing() && s.low == shape::first_scale));
 }
 
 /// By how many scales a pass goes down that begins now.

@@ -17,7 +17,7 @@ map_memory STEADY_TABLE_TYPE::memory() const noexcept {
     if (large_ == nullptr) return parts_of(size_, groups, false, 0, 0);
     std::size_t taken = 0;
     for (const region& r : large_->memory) {
-        if (!r.mapped()) taken += r.size().count();
+        taken += r.taken().count();
     }
     std::uint64_t held = large_->chained;
     for (std::byte* b = spare_; b != nullptr; b = header_of(b).next) ++held;

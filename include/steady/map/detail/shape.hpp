@@ -38,7 +38,8 @@ struct cluster_shape {
     static constexpr unsigned slots = groups * group_slots;
     static constexpr std::size_t alignment = std::max<std::size_t>(16, alignof(Slot));
     static constexpr std::size_t group_area = groups * group_bytes;
-    static constexpr std::size_t stride = slots * sizeof(Slot);
+    static constexpr std::size_t group_stride = group_slots * sizeof(Slot);
+    static constexpr std::size_t stride = groups * group_stride;
 
     // A small table doubles: it moves at most 840 entries, and touches at most 10 pages.
     static constexpr unsigned small_groups = sizeof(Slot) <= 24 ? 64 : groups;
@@ -63,8 +64,12 @@ struct cluster_shape {
     /// Entries per cluster in the part of the table that is to be stretched next.
     static constexpr std::uint64_t full = slots * map_options::fullest_load / 1000;
 
-    /// Fresh pages that a step can touch.
-    static constexpr std::uint64_t pages_of_step = (2 * stride + 4095) / 4096 + 3;
+    /// Bytes of fresh slots whose pages a step has made at once: as much as a step can write,
+    /// for every size of slot, and eight pages.
+    static constexpr std::size_t populated_at_once = std::size_t{32} << 10;
+    static_assert(2 * stride <= populated_at_once);
+    /// Fresh pages that a step can touch: those, or of a block of the allocator; and tags.
+    static constexpr std::uint64_t pages_of_step = populated_at_once / 4096 + 3;
 
     static constexpr std::uint64_t small_limit(unsigned group_count) noexcept {
         return group_count == 1 ? group_slots : group_count * group_slots * 7 / 8;

@@ -172,6 +172,14 @@ void STEADY_TABLE_TYPE::begin_pass() {
     }
     groups_in_[1] = groups;
     large.cleared = groups;
+    const region& to = large.memory[large.memory[1] ? 1 : 0];
+    const std::uint64_t backed = to.backed();
+    large.fresh_tags = large.fresh_slots = {};
+    if (backed >= groups) return;
+    large.fresh_tags =
+        page_frontier::between(to.tags() + backed * group_bytes, to.tags() + groups * group_bytes);
+    large.fresh_slots = page_frontier::between(to.slots() + backed * shape::group_stride,
+                                               to.slots() + groups * shape::group_stride);
 }
 
 /// All entries are at the high scale.
@@ -179,9 +187,10 @@ STEADY_TABLE
 void STEADY_TABLE_TYPE::end_pass() noexcept {
     large_state& large = *large_;
     if (large.memory[1]) {
-        large.memory[0].release(alloc_);
+        large.memory[0].release(alloc_, groups_in_[0]);
         large.memory[0] = std::exchange(large.memory[1], {});
     }
+    large.memory[0].note_paged(groups_in_[1]);
     set_scales({tags_[1], slots_[1], groups_in_[1]});
 }
 
@@ -210,6 +219,8 @@ void STEADY_TABLE_TYPE::stretch_step() {
     std::uint64_t first = target & ~std::uint64_t{shape::groups - 1};
     if (in_place) first = std::max(first, groups_in_[0]);
     if (first < large.cleared) {
+        large.fresh_tags.go_below(tags_[1] + first * group_bytes, page_frontier::page);
+        large.fresh_slots.go_below(slots_[1] + first * group_slots, shape::populated_at_once);
         std::memset(tags_[1] + first * group_bytes, 0, (large.cleared - first) * group_bytes);
         large.cleared = first;
     }
@@ -220,9 +231,11 @@ void STEADY_TABLE_TYPE::stretch_step() {
         moved += move_chain(from.groups, 0, ~std::uint64_t{0}, 1);
     if (!overlapping) std::memset(from.groups, 0, shape::group_area);
     large.state = next;
-    if (!in_place && !last && c % clusters_dropped == 0) {
+    if (!in_place && !last && large.memory[0].gives_back_early()) {
         const std::uint64_t all = next.low_clusters();
-        drop_dead_clusters(c, std::min(c + clusters_dropped, all), c, all);
+        for (const page_part& p : parts()) {
+            if (c % p.at_once == 0) p.drop(c, std::min(c + p.at_once, all), c, all);
+        }
     }
     if (last) {
         end_pass();
@@ -302,16 +315,10 @@ bool STEADY_TABLE_TYPE::compress_step() noexcept {
     for (std::uint64_t s = from; s <= to; ++s) tidy(cluster_at(s, 1));
     const bool in_place = !large.memory[1];
     if (in_place) {
-        // What lies behind the table is dead, some clusters at a time.
-        const std::uint64_t end = last ? groups_in_[1] / shape::groups : to;
-        const std::uint64_t before_this = c == 0 ? 0 : number_of(lowest - 1, 1) / shape::groups;
-        const std::uint64_t dead =
-            std::max(clusters, before_this / clusters_dropped * clusters_dropped);
-        const std::uint64_t dead_end = last ? end : to / clusters_dropped * clusters_dropped;
-        if (dead < dead_end) drop_dead_clusters(dead, dead_end, clusters, dead_end);
+        drop_behind(c == 0 ? 0 : number_of(lowest - 1, 1) / shape::groups, to, last);
     }
     if (last) {
-        large.memory[1].release(alloc_);
+        large.memory[1].release(alloc_, groups_in_[1]);
         set_scales({tags_[0], slots_[0], low_groups});
     }
     if (spare_ != nullptr) trim_spares(shape::spares);
@@ -323,19 +330,44 @@ bool STEADY_TABLE_TYPE::compress_step() noexcept {
     return true;
 }
 
+// ---- Pages of dead clusters. A system call for many pages takes little more than one for few:
+// from 33 pages on the kernel flushes all translations instead of each one.
+
+STEADY_TABLE
+auto STEADY_TABLE_TYPE::parts() const noexcept -> std::array<page_part, 2> {
+    constexpr std::size_t most = 62 * page_frontier::page, of_one_step = 4;
+    const paged_parts kept = large_->memory[0].kept_anyway();
+    return {{{reinterpret_cast<std::uintptr_t>(slots_[0]), shape::stride, kept.slots,
+              most / shape::stride - of_one_step},
+             {reinterpret_cast<std::uintptr_t>(tags_[0]), shape::group_area, kept.tags,
+              most / shape::group_area - of_one_step}}};
+}
+
 /// Gives back the pages of these clusters, which are dead like all others between `first` and
 /// `end`: with the pages they share with those.
 STEADY_TABLE
-void STEADY_TABLE_TYPE::drop_dead_clusters(std::uint64_t from, std::uint64_t to,
-                                           std::uint64_t first, std::uint64_t end) noexcept {
-    if (!large_->memory[0].is_long()) return;
-    constexpr std::uintptr_t page = 4096;
-    const auto drop = [&](std::uintptr_t start, std::size_t size) {
-        drop_pages(std::max(start + first * size, round_down(start + from * size, page)),
-                   std::min(start + end * size, round_up(start + to * size, page)));
-    };
-    drop(reinterpret_cast<std::uintptr_t>(slots_[0]), shape::stride);
-    drop(reinterpret_cast<std::uintptr_t>(tags_[0]), shape::group_area);
+void STEADY_TABLE_TYPE::page_part::drop(std::uint64_t from, std::uint64_t to, std::uint64_t first,
+                                        std::uint64_t end) const noexcept {
+    constexpr std::uintptr_t page = page_frontier::page;
+    drop_pages(std::max(start + first * size, round_down(start + from * size, page)),
+               std::min(start + end * size, round_up(start + to * size, page)));
+}
+
+/// A compressing step has emptied the clusters from `before` to `to`, which lie behind the
+/// table: their pages go back, some clusters at a time.
+STEADY_TABLE
+void STEADY_TABLE_TYPE::drop_behind(std::uint64_t before, std::uint64_t to, bool last) noexcept {
+    region& memory = large_->memory[0];
+    if (!memory.is_long()) return;
+    const std::uint64_t clusters = large_->state.low_clusters();
+    const std::uint64_t all = groups_in_[1] / shape::groups;
+    for (const page_part& p : parts()) {
+        const std::uint64_t first = std::max(clusters, (p.kept + p.size - 1) / p.size);
+        const std::uint64_t from = std::max(first, before / p.at_once * p.at_once);
+        const std::uint64_t end = last ? all : to / p.at_once * p.at_once;
+        if (from < end) p.drop(from, end, first, end);
+    }
+    if (last) memory.note_dropped(clusters * shape::groups, groups_in_[1]);
 }
 
 #undef STEADY_TABLE

@@ -43,6 +43,7 @@
 #include "steady/core/hooks.hpp"
 #include "steady/map/detail/address.hpp"
 #include "steady/map/detail/blocks.hpp"
+#include "steady/map/detail/region.hpp"
 #include "steady/map/detail/shape.hpp"
 #include "steady/map/detail/slot.hpp"
 #include "steady/map/hash_policy.hpp"
@@ -370,18 +371,17 @@ private:
 
     // Erasures from groups with overflow after which one cluster is tidied.
     static constexpr unsigned tidy_credit = 192;
-    // Clusters whose pages go back together: 64 KiB of 8 + 8-byte entries, 240 KiB at most.
-    static constexpr std::uint64_t clusters_dropped = 16;
     // Entries for which a small table has room enough.
     static constexpr std::uint64_t fits_small_at = shape::small_limit(shape::small_groups) / 4 * 3;
 
     struct large_state {
         growth_state state;
         region memory[2];  // of the low and the high scale; the second only while they differ
-        std::uint64_t cleared = 0;   // groups of the high scale from here on have been made
-        std::uint64_t chained = 0;   // blocks in chains
-        std::uint64_t floor = 0;     // entries that reserve() asked room for
-        std::uint32_t erasures = 0;  // while shrinking
+        std::uint64_t cleared = 0;  // groups of the high scale from here on have been made
+        page_frontier fresh_tags, fresh_slots;  // of a growing pass
+        std::uint64_t chained = 0;              // blocks in chains
+        std::uint64_t floor = 0;                // entries that reserve() asked room for
+        std::uint32_t erasures = 0;             // while shrinking
         bool shrinking = false;
         std::uint64_t splits = 0, merges = 0, tidied = 0, moved = 0;
         static constexpr unsigned buckets = 64;
@@ -551,6 +551,7 @@ private:
     }
     [[nodiscard]] unsigned scales_down() const noexcept;
     [[nodiscard]] bool compresses() const noexcept;
+    [[nodiscard]] bool is_patient() const noexcept;
     [[nodiscard]] bool fits_small() const noexcept;
     [[gnu::noinline]] void shrink_a_little() noexcept;
     void announce_growth(time_point began, bytes before, std::uint64_t moved,
@@ -571,8 +572,18 @@ private:
     std::uint64_t move_chain(const std::uint8_t* cluster, std::uint64_t lowest,
                              std::uint64_t highest, unsigned to_scale) noexcept;
     void prefetch_step() const noexcept;
-    void drop_dead_clusters(std::uint64_t from, std::uint64_t to, std::uint64_t first,
-                            std::uint64_t end) noexcept;
+    /// The slots of clusters, or their tags, as memory that can be given back.
+    struct page_part {
+        std::uintptr_t start;
+        std::size_t size;       // of a cluster
+        std::size_t kept;       // bytes from the start that are not worth it
+        std::uint64_t at_once;  // clusters: with those of one step no more than 256 KiB
+
+        void drop(std::uint64_t from, std::uint64_t to, std::uint64_t first,
+                  std::uint64_t end) const noexcept;
+    };
+    [[nodiscard]] std::array<page_part, 2> parts() const noexcept;
+    void drop_behind(std::uint64_t before, std::uint64_t to, bool last) noexcept;
 
     void release_all() noexcept;
     void destroy_entries() noexcept;

@@ -196,7 +196,9 @@ void STEADY_TABLE_TYPE::release_all() noexcept {
         while (first != nullptr) give_back_block(std::exchange(first, header_of(first).next));
     }
     while (spare_ != nullptr) give_back_block(std::exchange(spare_, header_of(spare_).next));
-    for (region& r : large_->memory) r.release(alloc_);
+    for (unsigned s = 0; s < 2; ++s) {
+        large_->memory[s].release(alloc_, std::max(groups_in_[0], groups_in_[1]));
+    }
     using state_source = block_source<Alloc, alignof(large_state)>;
     state_source::deallocate(alloc_, reinterpret_cast<std::byte*>(large_), sizeof(large_state));
 }
