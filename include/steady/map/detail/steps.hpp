@@ -58,7 +58,6 @@ std::uint64_t STEADY_TABLE_TYPE::move_cluster(const run& from, std::uint64_t fir
                       slots};
     }
     const std::uint64_t seed = seed_, groups = groups_in_[1];
-    target* const first_target = targets - first;  // by the group's number
     struct {
         std::uint64_t hash;
         std::uint8_t slot;
@@ -78,7 +77,7 @@ std::uint64_t STEADY_TABLE_TYPE::move_cluster(const run& from, std::uint64_t fir
             } else {
                 hash = hash_with_seed(hash_, here[i].key(), seed);
             }
-            target& to = first_target[group_number(hash, groups)];
+            target& to = targets[group_number(hash, groups) - first];
             const auto near = to.free & (*to.near)[preferred_slot(hash) / 2];
             const auto wanted = near ? near : to.free;
             if (!wanted) [[unlikely]] {
