@@ -195,6 +195,11 @@ void use([[maybe_unused]] void* start, bytes length) noexcept {
     all_ledgers.ready.add(length);
 }
 
+void populate(void* start, bytes length) noexcept {
+    STEADY_ASSERT(1, whole_os_pages(start, length), "O1 populate: the range is not whole OS pages");
+    (void)sys_madvise(start, length.count(), MADV_POPULATE_WRITE);
+}
+
 bool decommit_clears() noexcept {
     return !options().madvfree;
 }

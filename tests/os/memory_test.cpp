@@ -200,6 +200,16 @@ TEST(decommit, gives_the_pages_back_and_leaves_zeroes) {
     a.close().value();
 }
 
+TEST(memory, pages_that_were_populated_are_there_before_anybody_touches_them) {
+    const bytes size = 64_KiB;
+    const auto block = os::map_plain(size);
+    ASSERT_TRUE(block);
+    EXPECT_EQ(resident_pages(*block, size), 0u);
+    os::populate(*block, 16_KiB);
+    EXPECT_EQ(resident_pages(*block, size), 16_KiB / os::os_page());
+    EXPECT_TRUE(os::unmap_plain(*block, size));
+}
+
 TEST(decommit, says_so_when_memory_in_the_background_is_given_back) {
     os::area a = open_ready(4_MiB, 4_MiB);
     watch seen;

@@ -172,6 +172,13 @@ bool decommit_clears() noexcept;
 result<void> hint_huge(void* start, bytes length) noexcept;
 result<void> hint_no_huge(void* start, bytes length) noexcept;
 
+/// Gives a Ready range its pages now, in one call instead of one page fault each. A hint: without
+/// memory, or before Linux 5.14, pages come by first touch as ever.
+///
+/// Cost       16 KiB at once: half of what four faults cost in a virtual machine (docs/numbers,
+///            concurrent).
+void populate(void* start, bytes length) noexcept;
+
 /// Moves the pages of a Ready range to a Prepared one that does not overlap it; the
 /// states change places, so the source is Prepared and reads as zero.
 ///

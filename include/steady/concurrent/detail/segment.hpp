@@ -185,8 +185,18 @@ public:
     /// Returns    a segment whose groups are locked or zero; nullptr when memory is refused.
     group_type* take(unsigned log_groups) noexcept {
         if (refuse_allocation()) return nullptr;
-        const holding<rare_lock> only{lock_};
-        return take_locked(log_groups);
+        auto from = source::idle;
+        group_type* at = nullptr;
+        {
+            const holding<rare_lock> only{lock_};
+            at = take_locked(log_groups, from);
+        }
+        // Outside the lock, for this is most of a split's time: four page faults, or one call.
+        if (from != source::idle && at != nullptr && size_of(LargestLog) % 4096 == 0) {
+            os::populate(at, bytes{size_of(LargestLog)});
+        }
+        if (from == source::dropped) lock_zero(at);
+        return at;
     }
     /// Gives a segment back; its groups are locked (S3). May be called without memory.
     void give(group_type* at, unsigned log_groups) noexcept {
@@ -236,12 +246,15 @@ private:
         }
         return at;
     }
-    group_type* take_locked(unsigned log_groups) noexcept {
+    enum class source : std::uint8_t { idle, dropped, fresh };
+    group_type* take_locked(unsigned log_groups, source& from) noexcept {
         if (group_type* at = pop(idle_[log_groups])) return at;
-        if (log_groups == LargestLog) {
-            if (group_type* at = pop(dropped_)) return lock_zero(at);
-        }
         if (log_groups < LargestLog) return split_larger(log_groups);
+        if (group_type* at = pop(dropped_)) {
+            from = source::dropped;
+            return at;
+        }
+        from = source::fresh;
         constexpr std::size_t size = size_of(LargestLog);
         if (chunk_left_ < size) {
             constexpr std::size_t chunk = (std::size_t{1} << 20) / size * size;
@@ -272,8 +285,10 @@ private:
         return at;
     }
     group_type* split_larger(unsigned log_groups) noexcept {
-        group_type* large = take_locked(LargestLog);
+        auto from = source::idle;
+        group_type* large = take_locked(LargestLog, from);
         if (large == nullptr) return nullptr;
+        if (from == source::dropped) lock_zero(large);
         const std::size_t size = size_of(log_groups);
         auto* base = reinterpret_cast<std::byte*>(large);
         for (std::size_t at = size; at + size <= size_of(LargestLog); at += size) {
