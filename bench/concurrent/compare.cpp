@@ -2,6 +2,7 @@
 // use to judge concurrent maps.
 //
 //   bench_concurrent_compare [ENTRIES] [ROUNDS] [MILLISECONDS] [numbers|strings] [THREADS...]
+//   STEADY_BENCH_MIXES=AC    only these mixes
 //
 //   A  50 % find, 50 % assign      B  95 / 5      C  find only      I  50 % find, 25 % insert,
 //   25 % erase, over twice the keys
@@ -9,12 +10,12 @@
 //
 // Within a round all maps take their turn, each on the same keys; the figure is the median of
 // the rounds, in millions of operations per second of thread CPU time, which a busy neighbour
-// disturbs least. Every map is filled once. Answers are added up and compared where the mix
+// disturbs least (Go's sync.Map: of its whole process, for its collector's time is a price of
+// the map). Every map is filled once. Answers are added up and compared where the mix
 // is deterministic (C).
 //
 // Read the last columns: steady divided by the best Debian peer, and by boost when it is there.
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -22,13 +23,11 @@
 #include <memory>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include <sched.h>
-
+#include "concurrent/drive.hpp"
 #include "concurrent/peers.hpp"
-#include "support/clocks.hpp"
+#include "concurrent/syncmap.hpp"
 
 namespace {
 
@@ -72,6 +71,7 @@ template <class Key>
 struct inputs {
     std::vector<Key> keys;
     std::vector<std::uint32_t> draws;
+    bool zipf = false;
 };
 
 bool use_wall_time = false;
@@ -79,54 +79,30 @@ bool use_wall_time = false;
 /// Millions of operations per second of thread CPU time, or of wall time.
 template <class Map, class Key>
 double measure(Map& m, const inputs<Key>& in, const mix& what, unsigned threads, int milliseconds) {
-    std::atomic<int> ready{0};
-    std::atomic<bool> go{false}, stop{false};
-    std::atomic<std::uint64_t> operations{0}, cpu{0}, sink{0};
-    std::vector<std::thread> all;
-    for (unsigned t = 0; t < threads; ++t) {
-        all.emplace_back([&, t] {
-            std::uint64_t sum = 0, done = 0, state = t * 7919 + 12345;
-            std::size_t at = in.draws.size() / threads * t;
-            // One processor each, so that every map meets the same contention.
-            cpu_set_t here;
-            CPU_ZERO(&here);
-            CPU_SET(t % std::thread::hardware_concurrency(), &here);
-            sched_setaffinity(0, sizeof here, &here);
-            ++ready;
-            while (!go.load()) std::this_thread::yield();
-            const std::uint64_t start = thread_cpu_ns();
-            while (!stop.load(std::memory_order_relaxed)) {
-                for (int i = 0; i < 256; ++i) {
-                    const Key& key = in.keys[in.draws[at]];
-                    if (++at == in.draws.size()) at = 0;
-                    state = state * 6364136223846793005u + 1442695040888963407u;
-                    const unsigned dice = static_cast<unsigned>((state >> 33) * 100 >> 31);
-                    if (dice < what.find) {
-                        m.find(key, sum);
-                    } else if (dice < what.find + what.assign) {
-                        m.assign(key, state);
-                    } else if (dice < what.find + what.assign + what.insert) {
-                        m.insert(key, state);
-                    } else {
-                        m.erase(key);
-                    }
+    const driven d = drive(threads, milliseconds, [&](unsigned t) {
+        std::uint64_t sum = 0, state = t * 7919 + 12345;
+        std::size_t at = in.draws.size() / threads * t;
+        return [&, sum, state, at]() mutable {
+            for (int i = 0; i < 256; ++i) {
+                const Key& key = in.keys[in.draws[at]];
+                if (++at == in.draws.size()) at = 0;
+                state = state * 6364136223846793005u + 1442695040888963407u;
+                const unsigned dice = static_cast<unsigned>((state >> 33) * 100 >> 31);
+                if (dice < what.find) {
+                    m.find(key, sum);
+                } else if (dice < what.find + what.assign) {
+                    m.assign(key, state);
+                } else if (dice < what.find + what.assign + what.insert) {
+                    m.insert(key, state);
+                } else {
+                    m.erase(key);
                 }
-                done += 256;
             }
-            cpu += thread_cpu_ns() - start;
-            operations += done;
-            sink += sum;
-        });
-    }
-    while (ready.load() != static_cast<int>(threads)) std::this_thread::yield();
-    const std::uint64_t begin = wall_ns();
-    go = true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
-    stop = true;
-    for (auto& t : all) t.join();
-    const std::uint64_t wall = wall_ns() - begin;
-    return static_cast<double>(operations.load()) * 1e3 /
-           static_cast<double>(use_wall_time ? wall : cpu.load());
+            keep(sum);
+            return 256;
+        };
+    });
+    return d.operations * 1e3 / (use_wall_time ? d.wall_ns : d.cpu_ns);
 }
 
 double median(std::vector<double> v) {
@@ -154,6 +130,17 @@ void compare(std::size_t n, int rounds, int milliseconds, const std::vector<unsi
             for (std::size_t k = n; k < 2 * n; ++k) m->erase(i.keys[k]);
         });
     });
+#if defined(STEADY_BENCH_SYNCMAP)
+    auto go = std::make_shared<go_process>(STEADY_BENCH_SYNCMAP, n, !std::is_integral_v<Key>);
+    names.push_back("sync.Map");
+    runs.push_back([go, milliseconds](const inputs<Key>& i, const mix& w, unsigned t) {
+        char line[96];
+        std::snprintf(line, sizeof line, "%u %u %u %s %u %d", w.find, w.assign, w.insert,
+                      i.zipf ? "zipf" : "uniform", t, milliseconds);
+        return go->ask(line);
+    });
+    settle.push_back([go](const inputs<Key>&) { go->ask("settle"); });
+#endif
     std::printf("\n%zu entries, %s keys; Mop per %s second\n%-12s", n,
                 std::is_integral_v<Key> ? "8-byte" : "string", use_wall_time ? "wall" : "CPU", "");
     for (const char* name : names) std::printf(" %12s", name);
@@ -161,10 +148,13 @@ void compare(std::size_t n, int rounds, int milliseconds, const std::vector<unsi
     std::vector<double> logs(names.size(), 0);
     int cells = 0;
     double worst = 1e9;
+    const char* only = std::getenv("STEADY_BENCH_MIXES");
     for (const mix& what : mixes) {
+        if (only != nullptr && std::strstr(only, what.name) == nullptr) continue;
         for (const bool zipf : {false, true}) {
             const std::size_t range = what.find + what.assign == 100 ? n : 2 * n;
             in.draws = ranks(range, zipf, std::size_t{1} << 20, 42);
+            in.zipf = zipf;
             for (const unsigned t : threads) {
                 std::vector<std::vector<double>> figures(names.size());
                 for (int r = 0; r < rounds; ++r) {

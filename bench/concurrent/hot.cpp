@@ -5,19 +5,14 @@
 //
 // Contestants take turns in each round. `map` is concurrent_map::fetch_add, `cells` is
 // hot_cells::add over the same kind of map, `boost` is concurrent_flat_map (when there).
-#include <sched.h>
-
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
-#include <thread>
 #include <vector>
 
+#include "concurrent/drive.hpp"
 #include "concurrent/peers.hpp"
 #include "steady/concurrent/hot_cells.hpp"
-#include "support/clocks.hpp"
 
 namespace {
 
@@ -30,52 +25,28 @@ struct figures {
 template <class Add>
 figures measure(Add&& add, unsigned threads, int milliseconds, unsigned hot_per_cent,
                 std::size_t entries) {
-    std::atomic<int> ready{0};
-    std::atomic<bool> go{false}, stop{false};
-    std::atomic<std::uint64_t> operations{0}, cpu{0};
     std::vector<std::vector<std::uint32_t>> samples(threads);
-    std::vector<std::thread> all;
-    for (unsigned t = 0; t < threads; ++t) {
-        all.emplace_back([&, t] {
-            cpu_set_t here;
-            CPU_ZERO(&here);
-            CPU_SET(t % std::thread::hardware_concurrency(), &here);
-            sched_setaffinity(0, sizeof here, &here);
-            std::uint64_t state = t * 7919 + 1, done = 0;
+    const driven d = drive(threads, milliseconds, [&](unsigned t) {
+        return [&, t, state = std::uint64_t{t} * 7919 + 1]() mutable {
             const auto next = [&] {
                 state = state * 6364136223846793005u + 1442695040888963407u;
                 const bool is_hot = (state >> 33) * 100 >> 31 < hot_per_cent;
                 return is_hot ? std::uint64_t{10001}
                               : make_key<std::uint64_t>((state >> 20) % entries);
             };
-            ++ready;
-            while (!go.load()) std::this_thread::yield();
-            const std::uint64_t start = thread_cpu_ns();
-            while (!stop.load(std::memory_order_relaxed)) {
-                for (int i = 0; i < 255; ++i) add(next());
-                const std::uint64_t key = next();
-                const std::uint64_t before = thread_cpu_ns();
-                add(key);
-                samples[t].push_back(static_cast<std::uint32_t>(thread_cpu_ns() - before));
-                done += 256;
-            }
-            cpu += thread_cpu_ns() - start;
-            operations += done;
-        });
-    }
-    while (ready.load() != static_cast<int>(threads)) std::this_thread::yield();
-    const std::uint64_t begin = wall_ns();
-    go = true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
-    stop = true;
-    for (auto& t : all) t.join();
-    const double wall = double(wall_ns() - begin);
+            for (int i = 0; i < 255; ++i) add(next());
+            const std::uint64_t key = next();
+            const std::uint64_t before = thread_cpu_ns();
+            add(key);
+            samples[t].push_back(static_cast<std::uint32_t>(thread_cpu_ns() - before));
+            return 256;
+        };
+    });
     std::vector<std::uint32_t> times;
     for (const auto& s : samples) times.insert(times.end(), s.begin(), s.end());
     std::sort(times.begin(), times.end());
-    return {double(operations.load()) * 1e3 / wall,
-            double(operations.load()) * 1e3 / double(cpu.load()), double(times[times.size() / 2]),
-            double(times[times.size() * 99 / 100])};
+    return {d.operations * 1e3 / d.wall_ns, d.operations * 1e3 / d.cpu_ns,
+            double(times[times.size() / 2]), double(times[times.size() * 99 / 100])};
 }
 
 double median(std::vector<double> v) {

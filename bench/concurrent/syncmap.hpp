@@ -1,0 +1,56 @@
+// syncmap.hpp - the Go program beside this file (syncmap/main.go) as a contestant: asked for
+// one cell after another through two pipes.
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace steady::bench {
+
+class go_process {
+public:
+    go_process(const char* program, std::size_t entries, bool strings) {
+        int down[2], up[2];
+        if (pipe(down) != 0 || pipe(up) != 0) std::abort();
+        child_ = fork();
+        if (child_ == 0) {
+            dup2(down[0], 0);
+            dup2(up[1], 1);
+            for (const int end : {down[0], down[1], up[0], up[1]}) close(end);
+            execl(program, program, std::to_string(entries).c_str(),
+                  strings ? "strings" : "numbers", nullptr);
+            _exit(127);
+        }
+        close(down[0]);
+        close(up[1]);
+        to_ = fdopen(down[1], "w");
+        from_ = fdopen(up[0], "r");
+    }
+    go_process(const go_process&) = delete;
+    go_process& operator=(const go_process&) = delete;
+    ~go_process() {
+        std::fclose(to_);
+        std::fclose(from_);
+        waitpid(child_, nullptr, 0);
+    }
+    double ask(const std::string& line) {
+        std::fprintf(to_, "%s\n", line.c_str());
+        std::fflush(to_);
+        double answer = 0;
+        if (std::fscanf(from_, "%lf", &answer) != 1) {
+            std::fprintf(stderr, "bench: the Go program does not answer\n");
+            std::exit(1);
+        }
+        return answer;
+    }
+
+private:
+    pid_t child_;
+    std::FILE *to_, *from_;
+};
+
+}  // namespace steady::bench

@@ -1,0 +1,3 @@
+module steady/bench/syncmap
+
+go 1.19
