@@ -55,6 +55,21 @@ std::uint32_t push_slots(std::uint32_t capacity) noexcept {
     return capacity + capacity / 2 < all ? capacity + capacity / 2 : all;
 }
 
+// How many freed objects are worth a swap. Too few, and a thread that allocates more than
+// it frees comes back after every handful; too many, and one that replaces objects at
+// random fetches a magazine it sends away soon. While the magazines grow, half: fewer
+// would keep the stock in circulation as small as it was.
+std::uint32_t worth_swapping(std::uint32_t capacity, span_class sclass) noexcept {
+    return capacity < magazine_limit(sclass) ? (capacity + 1) / 2 : (capacity + 3) / 4;
+}
+
+// How many ready objects follow the freed ones when those fill their magazine first. With
+// more, the freed ones leave the thread. Between the two a thread that allocates as much
+// as it frees, in any order, walks some 2,000 steps before it meets a depot again.
+std::uint32_t most_carried(std::uint32_t capacity) noexcept {
+    return push_slots(capacity) * 3 / 4;
+}
+
 }  // namespace
 
 // Makes [floor, top) the content of the pop magazine: ready up to the object
@@ -89,23 +104,30 @@ void thread_cache::forget_draws() noexcept {
     for (bin_state& st : states_) st.until_sample = 0;
 }
 
-// The freed objects become the ready ones and the other way round.
+// The freed objects become the ready ones. What was still ready is first to follow them:
+// it lies at the bottom of the new push magazine, and was neither allocated nor freed.
 void thread_cache::swap_magazines(span_class sclass) noexcept {
     bin& b = bins[sclass];
     bin_state& st = states_[sclass];
     const slot_pointer floor = st.push_floor;
     const slot_pointer top = b.push.load(relaxed);
     const std::size_t count = distance(floor, top);
-    st.left += count;
-    st.entered += count;
+    const std::size_t ready = distance(st.held_floor, b.pop.load(relaxed));
+    if (ready != 0) restore_draw(sclass);
+    st.left += count - ready;
+    st.entered += count - ready;
 
-    magazine* empty = st.pop_magazine != nullptr ? st.pop_magazine : get_empty_magazine();
+    magazine* next = st.pop_magazine != nullptr ? st.pop_magazine : get_empty_magazine();
     st.pop_magazine = st.push_magazine;
-    st.push_magazine = empty;
-    const slot_pointer slots = empty != nullptr ? empty->slots : nullptr;
+    st.push_magazine = next;
+    const slot_pointer slots = next != nullptr ? next->slots : nullptr;
+    if (slots != st.held_floor) {
+        for (std::size_t i = 0; i < ready; ++i)
+            slots[i].store(st.held_floor[i].load(relaxed), relaxed);
+    }
     st.push_floor = slots;
-    b.push.store(slots, relaxed);
-    b.push_end.store(empty != nullptr ? slots + push_slots(st.capacity) : nullptr, relaxed);
+    b.push.store(slots + ready, relaxed);
+    b.push_end.store(next != nullptr ? slots + push_slots(st.capacity) : nullptr, relaxed);
     expose(sclass, floor, top);
 }
 
@@ -126,35 +148,17 @@ void* thread_cache::sample(span_class sclass, std::size_t size) noexcept {
     return object;
 }
 
-// A magazine worth a trip: the thread's own freed objects if they are half a
-// magazine, else a full one from the depot, else new objects beside the few freed
-// ones. Swapping for any number would make a thread that allocates more than it
-// frees come back after every handful.
-//
-// What comes in and what is freed already must fit the push magazine together.
-// Otherwise a thread that frees all it allocates overflows it each time around,
-// and sends away a magazine that it fetches again at once. So a few freed ones make
-// way for a magazine of the depot, but not twice in a row: a thread that frees what it
-// allocates would swap its handful for ever and never own more.
+// A magazine worth a trip: the thread's own freed objects if they are enough, else a full
+// one from the depot, else new objects beside the few freed ones.
 bool thread_cache::refill(span_class sclass) noexcept {
     bin_state& st = states_[sclass];
     if (earns_growth(st, sclass)) st.capacity = grown(st.capacity, sclass);
     const auto freed = [&] { return distance(st.push_floor, bins[sclass].push.load(relaxed)); };
-    const bool from_depot = use_depot && depots.has_any(node, sclass);
-    const std::size_t incoming = from_depot ? magazine_limit(sclass) : 0;
-    const bool swapped_few = st.swapped_few;
-    st.swapped_few = false;
-    if (freed() >= (st.capacity + 1) / 2) {
+    if (freed() >= worth_swapping(st.capacity, sclass)) {
         swap_magazines(sclass);
         return true;
     }
-    const bool fits = freed() == 0 || freed() + incoming <= push_slots(st.capacity);
-    if (from_depot && !fits && !swapped_few) {
-        st.swapped_few = true;
-        swap_magazines(sclass);
-        return true;
-    }
-    if (from_depot && fits && exchange_with_depot(sclass)) return true;
+    if (use_depot && depots.has_any(node, sclass) && exchange_with_depot(sclass)) return true;
     if (fill_from_central(sclass)) return true;
     if (freed() == 0) return false;
     swap_magazines(sclass);
@@ -224,8 +228,7 @@ void* thread_cache::allocate(span_class sclass, std::size_t size) noexcept {
     }
 }
 
-// The push magazine is full and the pop magazine is not empty: the objects
-// leave the thread.
+// The push magazine is full and the pop magazine almost so: the objects leave the thread.
 void thread_cache::send_push_magazine(span_class sclass) noexcept {
     bin& b = bins[sclass];
     bin_state& st = states_[sclass];
@@ -272,7 +275,7 @@ void thread_cache::free(span_class sclass, void* object) noexcept {
             earns_growth(st, sclass) ? grown(st.capacity, sclass) : st.capacity;
         if (push_slots(larger) > push_slots(st.capacity)) {
             st.capacity = larger;
-        } else if (b.pop.load(relaxed) == st.held_floor) {
+        } else if (distance(st.held_floor, b.pop.load(relaxed)) <= most_carried(st.capacity)) {
             swap_magazines(sclass);
         } else {
             send_push_magazine(sclass);

@@ -238,6 +238,37 @@ TEST(Cache, SwingingByAnyAmountStaysOnTheFastPath) {
     }
 }
 
+// A thread that frees and allocates at random has, of each class, now a few more and now
+// a few less than before. Its magazines are there to hold the difference.
+TEST(Cache, ReplacingAtRandomKeepsTheObjectsInTheThread) {
+    constexpr span_class classes[] = {noscan_class(5), of_64, noscan_class(10), noscan_class(14)};
+    own_cache c;
+    wyrand random(1);
+    std::vector<std::pair<span_class, void*>> live(10'000);
+    for (auto& [sclass, p] : live) {
+        sclass = classes[random.fastrandn(4)];
+        p = c.allocate(sclass);
+    }
+    std::uint64_t traffic = 0;  // objects between the thread and the spans
+    const auto replace = [&](int count) {
+        for (int i = 0; i < count; ++i) {
+            auto& [sclass, p] = live[random.fastrandn(10'000)];
+            const std::uint64_t before = c.out(sclass);
+            c.free(sclass, p);
+            traffic += before - c.out(sclass);
+            sclass = classes[random.fastrandn(4)];
+            const std::uint64_t after = c.out(sclass);
+            p = c.allocate(sclass);
+            traffic += c.out(sclass) - after;
+        }
+    };
+    replace(50'000);
+    traffic = 0;
+    replace(200'000);
+    EXPECT_LE(traffic, 200'000u / 10) << "it was a third";
+    for (const auto& [sclass, p] : live) c.free(sclass, p);
+}
+
 TEST(Cache, ASeldomUsedClassHoardsLittle) {
     for (unsigned size_class = 1; size_class < class_count; ++size_class) {
         own_cache c;

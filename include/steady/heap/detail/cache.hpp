@@ -67,14 +67,13 @@ struct bin_state {
     magazine* push_magazine{nullptr};
     slot_pointer held_floor{nullptr};
     slot_pointer push_floor{nullptr};
-    std::uint64_t entered{0};           // objects that ever entered the pop magazine
-    std::uint64_t left{0};              // objects that ever left the push magazine
-    std::uint64_t sampled{0};           // objects allocated as samples: they pass no magazine
-    std::uint64_t until_sample{0};      // objects until the next sample; 0: not drawn
-    std::uint64_t drawn_with{0};        // the period of that draw, or of the sample that is due
-    std::uint32_t capacity{0};          // slots in use of each magazine: grows to the class's limit
-    std::uint32_t slow_calls : 31 {0};  // since the capacity last grew
-    bool swapped_few : 1 {false};       // the last refill made way for the depot
+    std::uint64_t entered{0};       // objects that ever entered the pop magazine
+    std::uint64_t left{0};          // objects that ever left the push magazine
+    std::uint64_t sampled{0};       // objects allocated as samples: they pass no magazine
+    std::uint64_t until_sample{0};  // objects until the next sample; 0: not drawn
+    std::uint64_t drawn_with{0};    // the period of that draw, or of the sample that is due
+    std::uint32_t capacity{0};      // slots in use of each magazine: grows to the class's limit
+    std::uint32_t slow_calls{0};    // since the capacity last grew
 };
 
 struct class_counts {
