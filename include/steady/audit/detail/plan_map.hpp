@@ -145,7 +145,7 @@ struct slot_numbers {
 /// The slot that steady::map makes of a key and a value; value 0: steady::set.
 [[nodiscard]] slot_numbers slot_of(std::size_t key, std::size_t key_alignment, std::size_t value,
                                    std::size_t value_alignment, bool cheap_to_hash) noexcept;
-/// As table::outlook. Slots of up to 272 bytes.
+/// As map::outlook, of a map with such slots and std::allocator.
 [[nodiscard]] map_outlook outlook_of(const slot_numbers& slot, std::uint64_t entries,
                                      std::uint64_t reserved) noexcept;
 

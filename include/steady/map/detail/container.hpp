@@ -543,7 +543,7 @@ public:
     /// `reserved`: what reserve() was called with; 0: grown from nothing.
     [[nodiscard]] static map_outlook outlook(std::uint64_t entries,
                                              std::uint64_t reserved = 0) noexcept {
-        return table_type::outlook(entries, reserved);
+        return outlook_of(table_type::facts(), entries, reserved);
     }
     /// How full and how orderly.  Cost  O(slots).
     [[nodiscard]] map_statistics stats() const { return table_.statistics(); }

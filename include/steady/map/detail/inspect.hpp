@@ -2,7 +2,7 @@
 
 #pragma once
 
-#include "steady/map/detail/outlook.hpp"
+#include "steady/map/detail/growth.hpp"
 #include "steady/map/detail/walk.hpp"
 
 namespace steady::detail {
@@ -14,14 +14,14 @@ STEADY_TABLE
 map_memory STEADY_TABLE_TYPE::memory() const noexcept {
     std::uint64_t groups = 0;
     for (const run& r : runs()) groups += r.count;
-    if (large_ == nullptr) return parts_of(size_, groups, false, 0, 0);
+    if (large_ == nullptr) return parts_of(facts(), size_, groups, false, 0, 0);
     std::size_t taken = 0;
     for (const region& r : large_->memory) {
         taken += r.taken().count();
     }
     std::uint64_t held = large_->chained;
     for (std::byte* b = spare_; b != nullptr; b = header_of(b).next) ++held;
-    return parts_of(size_, groups, true, taken, held);
+    return parts_of(facts(), size_, groups, true, taken, held);
 }
 
 STEADY_TABLE

@@ -51,11 +51,37 @@ struct page_frontier {
     }
 };
 
+/// How long regions are.
+struct region_sizes {
+    slot_sizes of;
+    bool from_system;  // the long ones
+
+    static constexpr std::size_t largest_block = std::size_t{2} << 20;
+
+    /// Bytes asked of the allocator; 0: the region is a reservation.
+    [[nodiscard]] constexpr std::size_t block_for(std::uint64_t groups) const noexcept {
+        const std::size_t size = of.area(2 * groups);
+        return from_system && size > largest_block ? 0 : size;
+    }
+    /// Groups there will be room for.
+    [[nodiscard]] constexpr std::uint64_t room_for(std::uint64_t groups) const noexcept {
+        return block_for(groups) != 0 ? 2 * groups : room_in(reservation::usual_size);
+    }
+    /// Groups in a reservation.
+    [[nodiscard]] constexpr std::uint64_t room_in(std::size_t size) const noexcept {
+        const std::size_t tags = reservation::tags_in(size);
+        const std::uint64_t room = std::min(tags / group_bytes, (size - tags) / of.group_stride());
+        return room / of.groups() * of.groups();
+    }
+};
+
 template <class Alloc, class Shape>
 class table_region {
     using blocks = block_source<Alloc, 64>;
 
 public:
+    static constexpr region_sizes sizes{Shape::sizes, is_standard_allocator<Alloc>};
+
     [[nodiscard]] explicit operator bool() const noexcept { return memory_.start != nullptr; }
     [[nodiscard]] std::uint64_t groups() const noexcept { return groups_; }
     [[nodiscard]] bytes size() const noexcept { return bytes{memory_.size}; }
@@ -73,25 +99,16 @@ public:
     [[nodiscard]] bool is_long() const noexcept { return memory_.size >= std::size_t{1} << 20; }
 
     /// Worth it even while the table moves to a longer region, after which all go back.
-    [[nodiscard]] bool gives_back_early() const noexcept { return memory_.size > largest_block; }
-
-    /// Bytes that make() asks the allocator for; 0 when it asks the system.
-    static constexpr std::size_t block_for(std::uint64_t groups) noexcept {
-        const std::size_t size = Shape::area(2 * groups);
-        return is_standard_allocator<Alloc> && size > largest_block ? 0 : size;
-    }
-    /// Groups there will be room for.
-    static constexpr std::uint64_t room_for(std::uint64_t groups) noexcept {
-        if (block_for(groups) != 0) return 2 * groups;
-        return room_in(reservation::usual_size);
+    [[nodiscard]] bool gives_back_early() const noexcept {
+        return memory_.size > region_sizes::largest_block;
     }
 
     /// Throws     std::bad_alloc.
     static table_region make(const Alloc& alloc, std::uint64_t groups) {
         table_region r;
-        if (block_for(groups) == 0) {
+        if (sizes.block_for(groups) == 0) {
             if (kept_reservations::take(r.memory_)) return r.set_mapped();
-            for (std::size_t size = reservation::usual_size / 4; room_in(size) >= 2 * groups;
+            for (std::size_t size = reservation::usual_size / 4; sizes.room_in(size) >= 2 * groups;
                  size /= 4) {
                 if (r.memory_.map(size)) return r.set_mapped();
             }
@@ -158,17 +175,8 @@ public:
     void do_not_keep() noexcept { kept_reservations::give_up_share(memory_); }
 
 private:
-    static constexpr std::size_t largest_block = std::size_t{2} << 20;
-
-    /// Groups in a reservation.
-    static constexpr std::uint64_t room_in(std::size_t size) noexcept {
-        const std::size_t tags = reservation::tags_in(size);
-        const std::uint64_t room =
-            std::min(tags / group_bytes, (size - tags) / Shape::group_stride);
-        return room / Shape::groups * Shape::groups;
-    }
     table_region& set_mapped() noexcept {
-        groups_ = room_in(memory_.size);
+        groups_ = sizes.room_in(memory_.size);
         mapped_ = true;
         return *this;
     }

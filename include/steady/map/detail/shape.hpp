@@ -30,39 +30,90 @@ struct chain_header {
     const std::uint8_t* cluster;  // its groups
 };
 
-template <class Slot>
-struct cluster_shape {
+/// What follows from the size and the alignment of a slot, known when compiling or not.
+struct slot_sizes {
+    std::size_t slot;
+    std::size_t alignment;
+
+    constexpr slot_sizes(std::size_t size, std::size_t slot_alignment) noexcept
+        : slot{size}, alignment{std::max<std::size_t>(16, slot_alignment)} {}
+
     // A step touches the pages of a cluster and a half: large entries have smaller
     // clusters, so that steps stay bounded in bytes.
-    static constexpr unsigned groups = sizeof(Slot) <= 64 ? 16 : (sizeof(Slot) <= 128 ? 8 : 4);
-    static constexpr unsigned slots = groups * group_slots;
-    static constexpr std::size_t alignment = std::max<std::size_t>(16, alignof(Slot));
-    static constexpr std::size_t group_area = groups * group_bytes;
-    static constexpr std::size_t group_stride = group_slots * sizeof(Slot);
-    static constexpr std::size_t stride = groups * group_stride;
+    [[nodiscard]] constexpr unsigned groups() const noexcept {
+        return slot <= 64 ? 16 : (slot <= 128 ? 8 : 4);
+    }
+    [[nodiscard]] constexpr unsigned slots() const noexcept { return groups() * group_slots; }
+    [[nodiscard]] constexpr std::size_t group_stride() const noexcept { return group_slots * slot; }
 
     // A small table doubles: it moves at most 840 entries, and touches at most 10 pages.
-    static constexpr unsigned small_groups = sizeof(Slot) <= 24 ? 64 : groups;
-    static constexpr unsigned first_scale = small_groups == groups ? 1 : 3;  // then 2 or 8
+    [[nodiscard]] constexpr unsigned small_groups() const noexcept {
+        return slot <= 24 ? 64 : groups();
+    }
+    [[nodiscard]] constexpr unsigned first_scale() const noexcept {
+        return small_groups() == groups() ? 1 : 3;  // then 2 or 8
+    }
 
     static constexpr unsigned block_groups = 4;  // of a chained block
     static constexpr unsigned block_slots = block_groups * group_slots;
     /// Chained blocks that one step could need.
-    static constexpr unsigned spares = (slots + block_slots - 1) / block_slots;
+    [[nodiscard]] constexpr unsigned spares() const noexcept {
+        return (slots() + block_slots - 1) / block_slots;
+    }
 
     /// Groups first, then slots.
-    static constexpr std::size_t slots_at(std::uint64_t group_count) noexcept {
+    [[nodiscard]] constexpr std::size_t slots_at(std::uint64_t group_count) const noexcept {
         return round_up(group_count * group_bytes, alignment);
     }
-    static constexpr std::size_t area(std::uint64_t group_count) noexcept {
-        return slots_at(group_count) + group_count * (group_slots * sizeof(Slot));
+    [[nodiscard]] constexpr std::size_t area(std::uint64_t group_count) const noexcept {
+        return slots_at(group_count) + group_count * group_stride();
     }
-    static constexpr std::size_t header_at =
-        slots_at(block_groups) + round_up(block_slots * sizeof(Slot), alignof(chain_header));
-    static constexpr std::size_t block_size = header_at + sizeof(chain_header);
+    /// Of a chained block: its header comes last.
+    [[nodiscard]] constexpr std::size_t header_at() const noexcept {
+        return slots_at(block_groups) + round_up(block_slots * slot, alignof(chain_header));
+    }
+    [[nodiscard]] constexpr std::size_t block_size() const noexcept {
+        return header_at() + sizeof(chain_header);
+    }
 
     /// Entries per cluster in the part of the table that is to be stretched next.
-    static constexpr std::uint64_t full = slots * map_options::fullest_load / 1000;
+    [[nodiscard]] constexpr std::uint64_t full() const noexcept {
+        return slots() * map_options::fullest_load / 1000;
+    }
+    static constexpr std::uint64_t small_limit(unsigned group_count) noexcept {
+        return group_count == 1 ? group_slots : group_count * group_slots * 7 / 8;
+    }
+};
+
+/// The same as constants.
+template <class Slot>
+struct cluster_shape {
+    static constexpr slot_sizes sizes{sizeof(Slot), alignof(Slot)};
+
+    static constexpr unsigned groups = sizes.groups();
+    static constexpr unsigned slots = sizes.slots();
+    static constexpr std::size_t alignment = sizes.alignment;
+    static constexpr std::size_t group_area = groups * group_bytes;
+    static constexpr std::size_t group_stride = sizes.group_stride();
+    static constexpr std::size_t stride = groups * group_stride;
+    static constexpr unsigned small_groups = sizes.small_groups();
+    static constexpr unsigned first_scale = sizes.first_scale();
+    static constexpr unsigned block_groups = slot_sizes::block_groups;
+    static constexpr unsigned block_slots = slot_sizes::block_slots;
+    static constexpr unsigned spares = sizes.spares();
+    static constexpr std::size_t header_at = sizes.header_at();
+    static constexpr std::size_t block_size = sizes.block_size();
+    static constexpr std::uint64_t full = sizes.full();
+
+    static constexpr std::size_t slots_at(std::uint64_t group_count) noexcept {
+        return sizes.slots_at(group_count);
+    }
+    static constexpr std::size_t area(std::uint64_t group_count) noexcept {
+        return sizes.area(group_count);
+    }
+    static constexpr std::uint64_t small_limit(unsigned group_count) noexcept {
+        return slot_sizes::small_limit(group_count);
+    }
 
     /// Bytes of fresh slots whose pages a step has made at once: as much as a step can write,
     /// for every size of slot, and eight pages.
@@ -70,10 +121,6 @@ struct cluster_shape {
     static_assert(2 * stride <= populated_at_once);
     /// Fresh pages that a step can touch: those, or of a block of the allocator; and tags.
     static constexpr std::uint64_t pages_of_step = populated_at_once / 4096 + 3;
-
-    static constexpr std::uint64_t small_limit(unsigned group_count) noexcept {
-        return group_count == 1 ? group_slots : group_count * group_slots * 7 / 8;
-    }
 };
 
 /// The slots of a group that begin in the same cache line as a preferred one.

@@ -43,11 +43,11 @@
 #include "steady/core/hooks.hpp"
 #include "steady/map/detail/address.hpp"
 #include "steady/map/detail/blocks.hpp"
+#include "steady/map/detail/outlook.hpp"
 #include "steady/map/detail/region.hpp"
 #include "steady/map/detail/shape.hpp"
 #include "steady/map/detail/slot.hpp"
 #include "steady/map/hash_policy.hpp"
-#include "steady/map/outlook.hpp"
 #include "steady/map/statistics.hpp"
 
 namespace steady {
@@ -328,9 +328,16 @@ public:
     // ---- Telling.
 
     [[nodiscard]] map_memory memory() const noexcept;
-    /// What a table of so many entries takes, before there is one: outlook.hpp.
-    [[nodiscard]] static map_outlook outlook(std::uint64_t entries,
-                                             std::uint64_t reserved) noexcept;
+    /// What memory() and plans calculate with.
+    [[nodiscard]] static constexpr table_facts facts() noexcept {
+        return {.regions = region::sizes,
+                .large_state = sizeof(large_state),
+                .large_state_alignment = alignof(large_state),
+                .payload = element::payload,
+                .node = Slot::is_node ? sizeof(value_type) : 0,
+                .node_alignment = alignof(value_type),
+                .keeps_hash = Slot::caches_hash};
+    }
     [[nodiscard]] map_statistics statistics() const;
     [[nodiscard]] std::size_t slot_count() const noexcept {
         if (large_ == nullptr) return slots_[0] == nullptr ? 0 : groups_in_[0] * group_slots;
@@ -556,10 +563,6 @@ private:
     [[gnu::noinline]] void shrink_a_little() noexcept;
     void announce_growth(time_point began, bytes before, std::uint64_t moved,
                          std::uint64_t pages) noexcept;
-
-    // outlook.hpp
-    static map_memory parts_of(std::size_t entries, std::uint64_t used_groups, bool is_large,
-                               std::size_t taken, std::uint64_t blocks_held) noexcept;
 
     // steps.hpp
     void stretch_step();
