@@ -135,6 +135,7 @@ class concurrent_map {
     using word = concurrent_detail::word;
     using probe = concurrent_detail::probe;
     using sight = concurrent_detail::sight;
+    using change = concurrent_detail::change;
     using verdict = concurrent_detail::verdict;
 
     /// Text stands in its node, behind it: a lookup follows one pointer, not two.
@@ -285,6 +286,10 @@ public:
     template <class Q, class... Args>
         requires key_like<Q>
     bool try_emplace(Q&& key, Args&&... args) {
+        if constexpr (word_entries && std::is_scalar_v<V>) {
+            return write_word(key, V(std::forward<Args>(args)...), [](V v) { return v; }).what !=
+                   probe::yes;
+        }
         return !write(
             key, [](auto&) { return verdict::keep; },
             [&]() -> V { return V(std::forward<Args>(args)...); });
@@ -301,6 +306,10 @@ public:
     template <class Q, class M>
         requires key_like<Q>
     bool insert_or_assign(Q&& key, M&& value) {
+        if constexpr (word_entries) {
+            const V v(std::forward<M>(value));
+            return write_word(key, v, [v](const V&) { return v; }).what != probe::yes;
+        }
         return put(key, std::forward<M>(value),
                    [&](auto& cell) { cell.assign(std::forward<M>(value)); });
     }
@@ -364,6 +373,10 @@ public:
     template <class Q>
         requires(key_like<Q>&& std::integral<V>)
     V fetch_add(Q&& key, V by) {
+        if constexpr (word_entries) {
+            const sight seen = write_word(key, by, [by](V v) { return static_cast<V>(v + by); });
+            return seen.what == probe::yes ? concurrent_detail::from_words<V>(&seen.word) : V{};
+        }
         V before{};
         write(
             key,
@@ -406,6 +419,14 @@ public:
     template <class Q>
         requires key_like<Q>
     bool erase(const Q& key) {
+        if constexpr (word_entries) {
+            return table_
+                       .write(
+                           hash_of(key), is_key(key),
+                           [](slot&, std::uint64_t&, group&) -> change { return verdict::erase; },
+                           typename table::never{})
+                       .what == probe::yes;
+        }
         return write_existing(key, [](auto&) { return verdict::erase; });
     }
     /// Erases the key if pred(const V&).
@@ -679,10 +700,42 @@ private:
         };
     }
 
+    /// One word is compared, one changed, and no code of a user's runs: what is known of the key
+    /// and the value is copied into each look, and so stays in registers (docs/design).
+    static constexpr bool word_entries =
+        inline_entries && slot_words == 2 && concurrent_detail::words_decide<K, Equal>;
+    static auto is_key(const K& key) noexcept {
+        std::uint64_t wanted = 0;
+        concurrent_detail::to_words(key, &wanted);
+        return [wanted](const slot& s) { return s.words[0].load() == wanted; };
+    }
+    /// Inserts `fresh`, or stores next(value).
+    ///
+    /// Returns    yes with the value before; no: the key was new.
+    template <class Q, class Next>
+    [[gnu::always_inline]] sight write_word(const Q& key, const V& fresh, Next next) {
+        std::uint64_t name = 0, first = 0;
+        concurrent_detail::to_words<K>(key, &name);
+        concurrent_detail::to_words<V>(fresh, &first);
+        return table_.write(
+            hash_of(key), is_key(key),
+            [next](slot& s, std::uint64_t&, group&) -> change {
+                const std::uint64_t before = s.words[1].load();
+                std::uint64_t after = 0;
+                concurrent_detail::to_words<V>(next(concurrent_detail::from_words<V>(&before)),
+                                               &after);
+                s.words[1].store(after);
+                return {verdict::keep, before};
+            },
+            [name, first](std::uint64_t* words) {
+                words[0] = name;
+                words[1] = first;
+                return true;
+            });
+    }
+
     /// A value that is one word, of a key whose comparison is no user's code.
-    static constexpr bool one_word =
-        inline_entries ? slot_words == 2 && concurrent_detail::words_decide<K, Equal>
-                       : text_nodes && word_value;
+    static constexpr bool one_word = word_entries || (text_nodes && word_value);
     template <class Q>
     [[gnu::always_inline]] sight find_word(std::uint64_t hash, const Q& key) const {
         if constexpr (inline_entries) {
@@ -782,7 +835,7 @@ private:
     [[gnu::always_inline]] bool write_existing(const Q& key, Change&& change) {
         const std::uint64_t hash = hash_of(key);
         void* gone[2] = {nullptr, nullptr};
-        const bool found = table_.write(
+        const sight seen = table_.write(
             hash, same_as(key, hash),
             [&](slot& s, std::uint64_t& state, group& g) {
                 cell_access cell{s, state, g, &gone[1]};
@@ -792,7 +845,7 @@ private:
             },
             typename table::never{});
         free_later(gone);
-        return found;
+        return seen.what == probe::yes;
     }
     /// Makes the value when the key is new; else existing(cell) sees to what is there.
     ///
@@ -827,7 +880,7 @@ private:
     [[gnu::always_inline]] bool write_words(const Q& key, Change& change, Build&& build_words) {
         const std::uint64_t hash = hash_of(key);
         void* gone[2] = {nullptr, nullptr};
-        const bool found = table_.write(
+        const sight seen = table_.write(
             hash, same_as(key, hash),
             [&](slot& s, std::uint64_t& state, group& g) {
                 cell_access cell{s, state, g, &gone[1]};
@@ -837,7 +890,7 @@ private:
             },
             [&](std::uint64_t* words) { return build_words(hash, words); });
         free_later(gone);
-        return found;
+        return seen.what == probe::yes;
     }
     template <class Q, class M>
     [[gnu::always_inline]] static void build(Q&& key, M&& value, std::uint64_t hash,

@@ -55,13 +55,13 @@ sight table<W, R, L>::read_slowly(std::uint64_t hash, Look look) const {
 /// write() when the home group does not decide, or somebody else was there.
 template <unsigned W, class R, unsigned L>
 template <class Same, class Found, class Absent>
-bool table<W, R, L>::write_slowly(std::uint64_t hash, Same& same, Found& found, Absent& absent) {
+sight table<W, R, L>::write_slowly(std::uint64_t hash, Same same, Found found, Absent absent) {
     const std::uint64_t tag = tag_of(hash);
     patience p;
     for (;;) {
         place at = locate(hash);
         if (at.groups == nothing()) [[unlikely]] {
-            if constexpr (std::is_same_v<std::decay_t<Absent>, never>) return false;
+            if constexpr (std::is_same_v<std::decay_t<Absent>, never>) return {0, probe::no};
             grow(at, hash);
             continue;
         }
@@ -87,31 +87,31 @@ bool table<W, R, L>::write_slowly(std::uint64_t hash, Same& same, Found& found, 
         for (std::uint64_t m = match(tags, tag); m != 0; m &= m - 1) {
             slot_type& slot = home.first_of(m);
             if (!same(slot)) continue;
-            if (found(slot, lock.state, home) == verdict::erase &&
-                !erase_at_home(lock, tags, lowest(m))) {
+            const change c = found(slot, lock.state, home);
+            if (c.what == verdict::erase && !erase_at_home(lock, tags, lowest(m))) {
                 lock.release();
                 look_for_shrinking(hash, at);
             }
-            return true;
+            return {c.word, probe::yes};
         }
         if ((tags & filter_bit(hash)) != 0 || (state & spilled_bit) != 0) [[unlikely]] {
-            const probe done = write_elsewhere(hash, at, lock, same, found);
-            if (done == probe::yes) return true;
-            if (done == probe::again) {
+            const sight done = write_elsewhere(hash, at, lock, same, found);
+            if (done.what == probe::yes) return done;
+            if (done.what == probe::again) {
                 lock.release();
                 p.wait();
                 continue;
             }
         }
         if constexpr (std::is_same_v<std::decay_t<Absent>, never>) {
-            return false;
+            return {0, probe::no};
         } else {
             if (const std::uint64_t empty = match_empty(tags); empty != 0) [[likely]] {
                 insert_at_home(hash, home, tags, empty, absent);
-                return false;
+                return {0, probe::no};
             }
             switch (insert_displaced(hash, at, lock, absent)) {
-                case probe::yes: return false;
+                case probe::yes: return {0, probe::no};
                 case probe::again:
                     lock.release();
                     p.wait();
@@ -130,7 +130,7 @@ bool table<W, R, L>::write_slowly(std::uint64_t hash, Same& same, Found& found, 
             if (again.name.raw != at.name.raw || (match_empty(g.tags.load()) != 0)) continue;
             if (contains_locked(hash, again, s, same)) continue;
             spill(hash, relock, absent);
-            return false;
+            return {0, probe::no};
         }
     }
 }
@@ -172,7 +172,7 @@ sight table<W, R, L>::read_elsewhere(std::uint64_t hash, const place& at, std::u
 /// The same under the home's lock, with a change.
 template <unsigned W, class R, unsigned L>
 template <class Same, class Found>
-probe table<W, R, L>::write_elsewhere(std::uint64_t hash, const place& at, home_lock& lock,
+sight table<W, R, L>::write_elsewhere(std::uint64_t hash, const place& at, home_lock& lock,
                                       Same& same, Found& found) {
     const std::uint64_t tag = tag_of(hash);
     for (unsigned d = 1; d <= distance_of(lock.state); ++d) {
@@ -184,11 +184,12 @@ probe table<W, R, L>::write_elsewhere(std::uint64_t hash, const place& at, home_
             // says under both locks counts. With this group's lock nothing here moves.
             const std::uint64_t there = g.state.load();
             if ((there & locked_bit) != 0 || !g.state.lock(there, there | locked_bit)) {
-                return probe::again;
+                return {0, probe::again};
             }
             home_lock other{g, there};
             if ((g.tags.load() >> (8 * i) & 0xff) != tag || !same(s)) continue;
-            if (found(s, other.state, g) == verdict::erase) {
+            const change c = found(s, other.state, g);
+            if (c.what == verdict::erase) {
                 g.tags.store(with_tag(g.tags.load(), i, 0));
                 other.state += one_version;
                 entries_.add(-1);
@@ -201,34 +202,35 @@ probe table<W, R, L>::write_elsewhere(std::uint64_t hash, const place& at, home_
                     }
                 }
             }
-            return probe::yes;
+            return {c.word, probe::yes};
         }
     }
     if ((lock.state & spilled_bit) != 0) {
         for (auto* n = first_spilled(); n != nullptr; n = n->next_spilled()) {
             const std::uint64_t live = n->live.load();
             if ((live & spilled_live) == 0 || n->hash.load() != hash || !same(n->slot)) continue;
-            if (found_spilled(n, found, live) == verdict::erase) {
+            const change c = found_spilled(n, found, live);
+            if (c.what == verdict::erase) {
                 n->live.store(freed(live));
                 entries_.add(-1);
             }
-            return probe::yes;
+            return {c.word, probe::yes};
         }
     }
-    return probe::no;
+    return {0, probe::no};
 }
 
 template <unsigned W, class R, unsigned L>
 template <class Found>
-verdict table<W, R, L>::found_spilled(spilled_node* n, Found& found, std::uint64_t live) {
+change table<W, R, L>::found_spilled(spilled_node* n, Found& found, std::uint64_t live) {
     if constexpr (W > 2) {
         group_type copy;
         for (unsigned w = 0; w < W; ++w) {
             copy.slots[0].words[w].store(n->slot.words[w].load());
         }
         std::uint64_t state = 0;
-        const verdict v = found(copy.slots[0], state, copy);
-        if (v == verdict::keep) {
+        const change v = found(copy.slots[0], state, copy);
+        if (v.what == verdict::keep) {
             // Still an entry meanwhile: nobody takes the node, readers wait.
             n->live.store(live | spilled_window);
             for (unsigned w = 0; w < W; ++w) {

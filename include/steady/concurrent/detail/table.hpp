@@ -59,6 +59,13 @@ namespace steady::concurrent_detail {
 enum class probe : std::uint8_t { no, yes, again };
 enum class verdict : std::uint8_t { keep, erase };
 
+/// What is to become of an entry that was found, and a word that write() returns.
+struct change {
+    verdict what;
+    std::uint64_t word;
+    constexpr change(verdict v, std::uint64_t w = 0) noexcept : what{v}, word{w} {}  // NOLINT
+};
+
 /// What a look at a slot says: yes, with a word of what is there; small enough for registers.
 struct sight {
     std::uint64_t word;
@@ -167,13 +174,14 @@ public:
     /// the words of a new one. `same(slot)` compares; all three may throw, and nothing has
     /// changed then.
     ///
-    /// found      returns keep or erase
+    /// found      returns keep or erase, and perhaps a word
     /// absent     returns true when the words are to be inserted
-    /// Returns    true when the key was there.
+    /// All three are copied, so that what they hold can stay in registers.
+    ///
+    /// Returns    yes with found's word; no: the key was absent.
     /// Throws     std::bad_alloc when the table has to grow and cannot.
     template <class Same, class Found, class Absent>
-    [[gnu::always_inline]] bool write(std::uint64_t hash, Same&& same, Found&& found,
-                                      Absent&& absent) {
+    [[gnu::always_inline]] sight write(std::uint64_t hash, Same same, Found found, Absent absent) {
         {
             const place at = locate(hash);
             group_type& home = at.groups[at.home];
@@ -188,20 +196,19 @@ public:
                     for (std::uint64_t m = match(tags, tag_of(hash)); m != 0; m &= m - 1) {
                         slot_type& slot = home.first_of(m);
                         if (!same(slot)) continue;
-                        if (found(slot, lock.state, home) == verdict::erase) {
-                            if (!erase_at_home(lock, tags, lowest(m))) {
-                                lock.release();
-                                look_for_shrinking(hash, at);
-                            }
+                        const change c = found(slot, lock.state, home);
+                        if (c.what == verdict::erase && !erase_at_home(lock, tags, lowest(m))) {
+                            lock.release();
+                            look_for_shrinking(hash, at);
                         }
-                        return true;
+                        return {c.word, probe::yes};
                     }
                     if ((tags & filter_bit(hash)) == 0 && (state & spilled_bit) == 0) [[likely]] {
                         if constexpr (std::is_same_v<std::decay_t<Absent>, never>) {
-                            return false;
+                            return {0, probe::no};
                         } else if (const std::uint64_t empty = match_empty(tags); empty != 0) {
                             insert_at_home(hash, home, tags, empty, absent);
-                            return false;
+                            return {0, probe::no};
                         }
                     }
                 }
@@ -346,16 +353,15 @@ private:
     template <class Look>
     [[gnu::noinline]] sight read_slowly(std::uint64_t hash, Look look) const;
     template <class Same, class Found, class Absent>
-    [[gnu::noinline]] bool write_slowly(std::uint64_t hash, Same& same, Found& found,
-                                        Absent& absent);
+    [[gnu::noinline]] sight write_slowly(std::uint64_t hash, Same same, Found found, Absent absent);
     template <class Look>
     sight read_elsewhere(std::uint64_t hash, const place& at, std::uint64_t state,
                          Look& look) const;
     template <class Same, class Found>
-    [[gnu::noinline]] probe write_elsewhere(std::uint64_t hash, const place& at, home_lock& lock,
+    [[gnu::noinline]] sight write_elsewhere(std::uint64_t hash, const place& at, home_lock& lock,
                                             Same& same, Found& found);
     template <class Found>
-    verdict found_spilled(spilled_node* n, Found& found, std::uint64_t live);
+    change found_spilled(spilled_node* n, Found& found, std::uint64_t live);
     template <class Same>
     bool contains_locked(std::uint64_t hash, const place& at, std::uint64_t state, Same& same);
     template <class Absent>

@@ -237,7 +237,7 @@ void table<W, R, L>::write_spilled(const place& at, std::uint64_t pattern, Each&
             }
             home_lock lock{home, state};
             if (!still(there) || n->live.load() != live || frozen_.load_seq_cst() != 0) continue;
-            if (found_spilled(n, each, live) == verdict::erase) {
+            if (found_spilled(n, each, live).what == verdict::erase) {
                 n->live.store(freed(live));
                 entries_.add(-1);
                 ++erased;
