@@ -11,18 +11,10 @@
 // process that calls exit; with one stats_file for all, the last writer stays,
 // and that is usually the parent.
 //
-// stderr at the end is not always stderr at the start: the GNU tools close it in
-// an atexit function to learn about write errors, and a daemon puts a log there.
-// So the library keeps a duplicate from the start, out of the way of programs
-// that expect the lowest numbers. The program may close it and open a file of its
-// own under the same number; so the duplicate, and stderr after it, is used only
-// if it still names the file it named at the start (device and inode).
-//
 // Nothing here allocates: the statistics of a process do not count themselves.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,43 +23,16 @@
 
 #include "family.hpp"
 #include "statistics_text.hpp"
-#include "steady/core/pipe_signals.hpp"
 #include "steady/core/fatal.hpp"
+#include "steady/core/kept_stderr.hpp"
 #include "steady/core/options.hpp"
+#include "steady/core/pipe_signals.hpp"
 
 namespace steady::detail {
 
 namespace {
 
-struct kept_file {
-    int number = -1;
-    dev_t device{};
-    ino_t inode{};
-};
-constinit kept_file kept_stderr{};
-
-constexpr int first_kept_number = 512;  // above what programs close in a loop or expect to get
-
-void keep_stderr() noexcept {
-    struct stat status;
-    if (fstat(STDERR_FILENO, &status) != 0) return;
-    int number = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, first_kept_number);
-    if (number < 0) number = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    kept_stderr = {number, status.st_dev, status.st_ino};
-}
-
-bool names_stderr_of_the_start(int number) noexcept {
-    struct stat status;
-    return number >= 0 && fstat(number, &status) == 0 && status.st_dev == kept_stderr.device &&
-           status.st_ino == kept_stderr.inode;
-}
-
-// -1: there was none, or the program closed both and may have data files there now.
-int stderr_of_the_start() noexcept {
-    if (names_stderr_of_the_start(kept_stderr.number)) return kept_stderr.number;
-    if (names_stderr_of_the_start(STDERR_FILENO)) return STDERR_FILENO;
-    return -1;
-}
+constinit kept_stderr stderr_of_the_start{};
 
 // Copies the path with the process id in place of %p; false when it does not fit.
 bool expand_path(const char* pattern, char* path, std::size_t capacity) noexcept {
@@ -118,7 +83,7 @@ void write_statistics_file(const debug_options& wanted) noexcept {
 [[gnu::constructor(101)]] void library_loaded() noexcept {
     if (!ready()) return;  // cannot be: libraries are relocated before constructors run
     const debug_options& wanted = options();
-    if (wanted.stats_at_exit && wanted.stats_file[0] == '\0') keep_stderr();
+    if (wanted.stats_at_exit && wanted.stats_file[0] == '\0') stderr_of_the_start.keep();
 }
 
 [[gnu::destructor(101)]] void process_ends() noexcept {
@@ -126,7 +91,7 @@ void write_statistics_file(const debug_options& wanted) noexcept {
     if (!wanted.stats_at_exit) return;
     const pipe_signals_wait no_signal;
     if (wanted.stats_file[0] != '\0') return write_statistics_file(wanted);
-    const int file = stderr_of_the_start();
+    const int file = stderr_of_the_start.file();
     if (file >= 0) write_statistics(file, wanted.stats_json);
 }
 

@@ -6,9 +6,7 @@
 //
 // The report is written by an atexit function that is registered before main, and so runs
 // after those of the program. A process that ends by _exit, exec or a signal leaves none.
-#include <fcntl.h>
 #include <pthread.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,9 +17,10 @@
 #include <string>
 
 #include "../recorder.hpp"
-#include "steady/core/pipe_signals.hpp"
 #include "steady/core/fatal.hpp"
+#include "steady/core/kept_stderr.hpp"
 #include "steady/core/options.hpp"
+#include "steady/core/pipe_signals.hpp"
 #include "steady/profile/debug_server.hpp"
 #include "steady/profile/detail/report.hpp"
 #include "steady/profile/dump.hpp"
@@ -30,36 +29,10 @@
 namespace steady {
 namespace {
 
-// stderr at the end is not always stderr at the start: the GNU tools close it in an atexit
-// function, a daemon puts a log there. A duplicate is kept, and used if it still names the
-// file it named.
-struct kept_file {
-    int number = -1;
-    dev_t device{};
-    ino_t inode{};
-};
-constinit kept_file kept_stderr{};
-
-void keep_stderr() noexcept {
-    constexpr int first_kept_number = 512;
-    struct stat status {};
-    if (fstat(STDERR_FILENO, &status) != 0) return;
-    int number = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, first_kept_number);
-    if (number < 0) number = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    kept_stderr.number = number;
-    kept_stderr.device = status.st_dev;
-    kept_stderr.inode = status.st_ino;
-}
-
-bool names_it(int number) noexcept {
-    struct stat status {};
-    return number >= 0 && fstat(number, &status) == 0 && status.st_dev == kept_stderr.device &&
-           status.st_ino == kept_stderr.inode;
-}
+constinit kept_stderr stderr_of_the_start{};
 
 void write_to_stderr_of_the_start(std::string_view text) noexcept {
-    int file = kept_stderr.number;
-    if (!names_it(file)) file = names_it(STDERR_FILENO) ? STDERR_FILENO : -1;
+    const int file = stderr_of_the_start.file();
     if (file < 0) return;
     const pipe_signals_wait no_signal;
     while (!text.empty()) {
@@ -119,7 +92,7 @@ void arrange_report() noexcept {
     if (heap == nullptr) return;
     const debug_options& wanted = heap->options();
     if (!wanted.report && wanted.report_file[0] == '\0') return;
-    keep_stderr();
+    stderr_of_the_start.keep();
     profile::start();
     std::atexit(process_ends);
 }
