@@ -3,6 +3,7 @@
 #include "steady/heap/detail/object_counts.hpp"
 
 #include <cstring>
+#include <new>
 
 #include "steady/core/check.hpp"
 #include "steady/heap/detail/huge.hpp"
@@ -10,7 +11,12 @@
 
 namespace steady::detail {
 
+constinit remembered_pages remembered;
+
 namespace {
+
+constinit std::uint32_t no_share_count = unshared;  // of memory that nobody counts
+constinit std::atomic<bool> any_remembered{false};
 
 // Calls act(pool) with the pool for `objects` objects.
 template <class Act>
@@ -25,9 +31,10 @@ template <unsigned Objects>
 object_counts* get_counts(count_pools<Objects>& pool) noexcept {
     auto* fresh = pool.counts.get(metadata_ledgers.counts);
     if (fresh == nullptr) return nullptr;
-    std::memset(static_cast<void*>(fresh), 0,
-                sizeof(*fresh));  // OC1; T2: a reused slot is not zero
+    ::new (static_cast<void*>(&fresh->head)) object_counts;
     fresh->head.room = Objects;
+    for (share_counter& count : fresh->shares)  // OC1; T2: a reused slot is not fresh
+        count.store(unshared, std::memory_order_relaxed);
     return &fresh->head;
 }
 
@@ -67,6 +74,36 @@ share_counter* huge_share_count(const void* p) noexcept {
     return counts == nullptr ? nullptr : counts->shares();
 }
 
+std::uint32_t* find_and_remember(const void* p) noexcept {
+    std::uint64_t factor = 0, shift = 0;
+    auto* counters = &no_share_count;
+    if (share_counter* count = share_count(p)) {
+        counters = reinterpret_cast<std::uint32_t*>(count);
+        if (const span* s = heap_map.find(p); s != nullptr && s->divmul != 0) {
+            factor = s->divmul;
+            shift = -(s->base * factor);
+            counters = reinterpret_cast<std::uint32_t*>(
+                s->counts.load(std::memory_order_relaxed)->shares());
+        }
+    }
+    const auto at = reinterpret_cast<std::uintptr_t>(p);
+    const std::size_t slot = (at >> page_shift) % remembered_pages::slots;
+    remembered.factor[slot] = factor;
+    remembered.shift[slot] = shift;
+    remembered.counters[slot] = counters;
+    remembered.page[slot] = at >> page_shift;
+    any_remembered.store(true, std::memory_order_relaxed);
+    return counters + ((at * factor + shift) >> 32);
+}
+
+void forget_pages() noexcept {
+    if (!any_remembered.load(std::memory_order_relaxed)) return;
+    // Several threads may come here at once; whoever reads is alone.
+    for (std::uintptr_t& page : remembered.page)
+        __atomic_store_n(&page, remembered_pages::none, __ATOMIC_RELAXED);
+    any_remembered.store(false, std::memory_order_relaxed);
+}
+
 share_counter* make_share_count(const void* p) noexcept {
     if (share_counter* count = share_count(p)) return count;
     const counted_place at = place_of_counts(p);
@@ -78,6 +115,7 @@ share_counter* make_share_count(const void* p) noexcept {
         if (counts == nullptr) return nullptr;
         // release; pairs with the acquire in share_count: OC1.
         at.counts->store(counts, std::memory_order_release);
+        forget_pages();  // OC4
     }
     return counts->shares() + at.index;
 }
@@ -102,11 +140,12 @@ object_extra* extra_of(const void* p, bool make) noexcept {
 }
 
 void put_counts(node_pages& n, object_counts* counts) noexcept {
+    forget_pages();  // OC4
     object_extra* extras = counts->extras.load(std::memory_order_relaxed);
     with_pool(n, counts->room, [&]<unsigned Objects>(count_pools<Objects>& pool) noexcept {
         for ([[maybe_unused]] std::uint32_t i = 0; STEADY_CHECK >= 2 && i < Objects; ++i) {
-            STEADY_ASSERT(2, counts->shares()[i].load(std::memory_order_relaxed) == 0,
-                          "OC1 the counter of an object nobody shares is 0");
+            STEADY_ASSERT(2, !is_shared(counts->shares()[i].load(std::memory_order_relaxed)),
+                          "OC1 the counter of an object nobody shares is `unshared`");
         }
         if (extras != nullptr) pool.extras.put(reinterpret_cast<extras_for<Objects>*>(extras));
         pool.counts.put(reinterpret_cast<counts_for<Objects>*>(counts));

@@ -39,7 +39,7 @@ TEST(ObjectCounts, AreFoundFromAnyAddressInTheObject) {
             ASSERT_NE(share_count(q + at), mine) << size;
         }
         ASSERT_EQ(share_count(p + size - 1), mine) << size;
-        mine->store(0);
+        mine->store(unshared);
         steady::deallocate(p);
         steady::deallocate(q);
     }
@@ -50,7 +50,7 @@ TEST(ObjectCounts, LargeAndHugeObjectsHaveOne) {
         auto* p = static_cast<char*>(steady::allocate(size));
         EXPECT_EQ(share_count(p), nullptr) << "OC1: nothing is shared";
         share_counter* mine = make_share_count(p);
-        EXPECT_EQ(mine->load(), 0u);
+        EXPECT_EQ(mine->load(), unshared);
         EXPECT_EQ(share_count(p + size - 1), mine);
         EXPECT_EQ(make_share_count(p + size / 2), mine);
         steady::deallocate(p);
@@ -86,7 +86,7 @@ TEST(ObjectCounts, ExtrasComeWhenAskedForAndEmpty) {
 }
 
 // OC1: what a span leaves behind must not be what the next one finds.
-TEST(ObjectCounts, OfANewSpanAreZeroWhateverTheOldOneHeld) {
+TEST(ObjectCounts, OfANewSpanAreUnsharedWhateverTheOldOneHeld) {
     wyrand random(3);
     for (int round = 0; round < 30; ++round) {
         std::vector<void*> all;
@@ -94,7 +94,7 @@ TEST(ObjectCounts, OfANewSpanAreZeroWhateverTheOldOneHeld) {
         for (int i = 0; i < 2000; ++i) {
             void* p = steady::allocate(size, 8);
             share_counter* count = make_share_count(p);
-            ASSERT_EQ(count->load(), 0u);
+            ASSERT_EQ(count->load(), unshared);
             count->store(1);
             object_extra* extra = extra_of(p, true);
             ASSERT_TRUE(extra->destroy == nullptr && extra->built == 0);
@@ -102,13 +102,98 @@ TEST(ObjectCounts, OfANewSpanAreZeroWhateverTheOldOneHeld) {
             all.push_back(p);
         }
         for (void* p : all) {
-            share_count(p)->store(0);
+            share_count(p)->store(unshared);
             *extra_of(p, false) = {0, nullptr};
             steady::deallocate(p);
         }
         steady::trim();
     }
     EXPECT_TRUE(audited());
+}
+
+// ---- what a lone thread remembers (OC4)
+
+std::uint32_t* plain(share_counter* count) {
+    return reinterpret_cast<std::uint32_t*>(count);
+}
+
+TEST(RememberedPages, SayWhatTheSearchSays) {
+    std::vector<char*> all;
+    for (unsigned c = 1; c < class_count; ++c) {
+        for (int i = 0; i < 300; ++i) {
+            all.push_back(static_cast<char*>(steady::allocate(class_size[c], 8)));
+            static_cast<void>(make_share_count(all.back()));
+        }
+    }
+    for (int round = 0; round < 2; ++round) {
+        for (char* p : all) {
+            const std::size_t last = steady::usable_size(p) - 1;
+            ASSERT_EQ(lone_share_count(p), plain(share_count(p)));
+            ASSERT_EQ(lone_share_count(p + last), plain(share_count(p)));
+            ASSERT_EQ(lone_share_count(p + last / 2), plain(share_count(p)));
+        }
+    }
+    for (char* p : all) steady::deallocate(p);
+}
+
+TEST(RememberedPages, OfForeignMemoryAndNilHaveACounterThatNobodyShares) {
+    int local = 0;
+    for (const void* p : {static_cast<const void*>(&local), static_cast<const void*>(nullptr)}) {
+        ++*lone_share_count(p);
+        EXPECT_FALSE(is_shared(*lone_share_count(p)));
+        --*lone_share_count(p);
+        EXPECT_EQ(*lone_share_count(p), unshared);
+    }
+}
+
+TEST(RememberedPages, AreForgottenWhenCountersCome) {
+    void* p = steady::allocate(40'000);
+    ASSERT_EQ(share_count(p), nullptr);
+    static_cast<void>(lone_share_count(p));
+    share_counter* const count = make_share_count(p);
+    EXPECT_EQ(lone_share_count(p), plain(count));
+    steady::deallocate(p);
+}
+
+TEST(RememberedPages, AreForgottenWhenCountersGo) {
+    for (const std::size_t size : {40'000, 5'000'000}) {
+        void* p = steady::allocate(size);
+        share_counter* const count = make_share_count(p);
+        ASSERT_EQ(lone_share_count(p), plain(count));
+        steady::deallocate(p);
+        std::vector<void*> others;  // until the place comes again
+        do {
+            ASSERT_LT(others.size(), 1000u) << "or this test shows nothing";
+            others.push_back(steady::allocate(size));
+        } while (others.back() != p);
+        EXPECT_NE(lone_share_count(p), plain(count));
+        EXPECT_EQ(*lone_share_count(p), unshared);
+        for (void* other : others) steady::deallocate(other);
+    }
+}
+
+TEST(RememberedPages, AreForgottenWhenAnObjectGrowsOverThem) {
+    auto* p = static_cast<char*>(steady::allocate(40'000));
+    share_counter* const count = make_share_count(p);
+    static_cast<void>(lone_share_count(p + 60'000));  // of nobody yet
+    ASSERT_EQ(grow_without_copy(p, 100'000).base, p) << "or this test shows nothing";
+    EXPECT_EQ(lone_share_count(p + 60'000), plain(count));
+    steady::deallocate(p);
+}
+
+TEST(RememberedPages, AreForgottenWhenAnObjectMoves) {
+    auto* const place = static_cast<char*>(steady::allocate(2'000'000));
+    share_counter* const count = make_share_count(place);
+    ASSERT_EQ(lone_share_count(place), plain(count));
+    void* p = place;
+    for (std::size_t size = 4'000'000; p == place; size *= 2) {
+        ASSERT_LT(size, std::size_t{1} << 40);
+        p = grow_without_copy(p, size).base;
+    }
+    ASSERT_NE(p, nullptr);
+    EXPECT_NE(lone_share_count(place), plain(count));
+    EXPECT_EQ(lone_share_count(p), plain(count));
+    steady::deallocate(p);
 }
 
 TEST(GrowWithoutCopy, KeepsBytesCounterAndExtra) {
@@ -130,7 +215,7 @@ TEST(GrowWithoutCopy, KeepsBytesCounterAndExtra) {
         filled = steady::usable_size(p) < 40'000'000 ? steady::usable_size(p) : 40'000'000;
         std::memset(p, 0xab, filled);
     }
-    share_count(p)->store(0);
+    share_count(p)->store(unshared);
     steady::deallocate(p);
     EXPECT_TRUE(audited());
 }

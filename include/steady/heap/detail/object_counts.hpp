@@ -13,12 +13,16 @@
 // the first shared object has elements to destroy; both go when the span goes.
 //
 // Invariants
-//   OC1  The counter of an object nobody shares is 0: a fresh block of counters is
-//        zeroed, and whoever takes a counter to 0 frees the object.
+//   OC1  The counter of an object nobody shares is `unshared`, far above every count, in a
+//        fresh block too. Whoever takes a counter to 0 frees the object and puts it back.
+//        So a view of foreign memory in such a span may count up and down there like
+//        any other, without asking, and never comes to 0.
 //   OC2  A span's counters live as long as the span: they are made once, under the
 //        lock of its node, and taken back in span_store::destroy or when the huge
 //        block is freed.
 //   OC3  extra[i].destroy is null unless object i holds elements to destroy.
+//   OC4  What is remembered of a page (remembered_pages below) is so now. Whoever gives
+//        counters to pages, takes them away, or grows an object over pages forgets all.
 //
 // Cost    4 bytes an object in spans with shared objects: half of an 8-byte object, a
 //         quarter of a 16-byte one, 0.2 % of 2 KiB. Counters in front of the objects would cost 8 or
@@ -27,6 +31,7 @@
 //         touches a page of table for each 16 KiB of heap that shares nothing.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -36,6 +41,13 @@
 namespace steady::detail {
 
 using share_counter = std::atomic<std::uint32_t>;
+
+/// OC1. Below it lie 2^31 slices of one array (50 GB of them), around it 2^30 views that
+/// came before their span had counters and went afterwards, or the other way round.
+inline constexpr std::uint32_t unshared = 0xC000'0000;
+[[nodiscard]] constexpr bool is_shared(std::uint32_t count) noexcept {
+    return count < 0x8000'0000;
+}
 
 /// What an object with elements that need destruction remembers.
 struct object_extra {
@@ -80,7 +92,48 @@ static_assert(sizeof(share_counter) == 4, "a locked add of 4 bytes");
     return counts->shares() + (((at - s->base) * std::uint64_t{s->divmul}) >> 32);
 }
 
-/// The same, and makes the counters if the span has none. `p` must be an object of
+/// Where the counters of some pages are, found lately: while a process has one thread, no
+/// lock hides the search, and this is one line of four words instead of three records.
+///
+///   slot = page % 256    page[slot]  factor[slot]  shift[slot]  counters[slot]
+///   counter of `at`  =  counters + ((at * factor + shift) >> 32)     as in share_count():
+///                       shift = -base * factor, so the sum is (at - base) * divmul
+///
+/// Pages without counters have a single one, no_share_count, which nobody reads.
+/// Threads  read and filled by the only thread of the process; any thread may forget.
+struct remembered_pages {
+    static constexpr std::size_t slots = 256;  // 2 MiB of shared objects
+    static constexpr std::uintptr_t none = ~std::uintptr_t{0};
+
+    std::uintptr_t page[slots];  // or none
+    std::uint64_t factor[slots]{};
+    std::uint64_t shift[slots]{};
+    std::uint32_t* counters[slots]{};  // plain: one instruction changes one
+
+    constexpr remembered_pages() noexcept { std::fill_n(page, slots, none); }
+};
+extern STEADY_HEAP_HIDDEN remembered_pages remembered;
+
+/// Finds the counter of `p` as share_count does, and remembers where its page has them.
+[[nodiscard]] std::uint32_t* find_and_remember(const void* p) noexcept;
+
+/// As share_count, never null: memory without a counter has one that is `unshared`.
+/// Cost     one line of the table and a multiplication when the page was found before.
+/// Threads  the only thread of the process (__libc_single_threaded).
+[[nodiscard, gnu::always_inline]] inline std::uint32_t* lone_share_count(const void* p) noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(p);
+    const std::uintptr_t page = at >> page_shift;
+    const std::size_t slot = page % remembered_pages::slots;
+    if (remembered.page[slot] != page) [[unlikely]]
+        return find_and_remember(p);
+    return remembered.counters[slot] +
+           ((at * remembered.factor[slot] + remembered.shift[slot]) >> 32);
+}
+
+/// OC4. Cost: 2 KiB of zeros when anything is remembered, else a load.
+void forget_pages() noexcept;
+
+/// As share_count, and makes the counters if the span has none. `p` must be an object of
 /// the default heap. nullptr: no memory.
 [[nodiscard]] share_counter* make_share_count(const void* p) noexcept;
 

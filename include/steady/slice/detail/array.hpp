@@ -14,13 +14,12 @@
 //
 // Invariants (tests/slice/ownership_test.cpp, tests/bugs/)
 //   AR1  A counter is the number of slices whose data lies in the object; a thread's
-//        current tiny block has one more. At 0 the object is free.
+//        current tiny block has one more. At 0 the object is freed.
 //   AR2  data of a slice with a capacity lies inside the object; data of a slice without
 //        capacity stays where it was cut off: never one past the end, where the next
 //        object begins. One made without capacity (slice_of) points to the zerobase.
 //   AR3  A slice that counts 1 is alone: nobody else can begin to share its array.
 //   AR4  Bytes behind the length of a new or grown array are zero, up to its capacity.
-//   AR5  The remembered counter is that of the remembered array (recent_array below).
 //
 // Threads  counters are atomic: slices of one array may be copied and dropped in several
 //          threads at once, as shared_ptr. While the process has had one thread only
@@ -57,60 +56,21 @@ inline constinit std::uint64_t zerobase = 0;
 #endif
 }
 
-/// The array whose slice was copied last, while the process has one thread: code that
-/// passes slices by value copies and drops the same one again and again, and finding the
-/// counter costs more than changing it when no lock is needed.
-///
-/// AR5  `count` is the counter of `data`'s array; whoever frees or moves an array clears
-///      the entry. It is set and believed while there is one thread only, and cleared at
-///      any time, so it is right also when a process returns to one thread.
-struct recent_array {
-    const void* data;
-    std::uint32_t* count;  // the counter as a plain number: one instruction changes it
-};
-[[gnu::visibility("default")]] inline constinit recent_array recent{
-    &recent, nullptr};  // no slice's data: nothing is remembered
-static_assert(sizeof(share_counter) == sizeof(std::uint32_t) && share_counter::is_always_lock_free);
-
-inline std::uint32_t* plain(share_counter* count) noexcept {
-    return reinterpret_cast<std::uint32_t*>(count);
-}
-
-// Several threads may come here at once; whoever reads the entry is alone.
-inline void forget_recent(share_counter* count) noexcept {
-    if (__atomic_load_n(&recent.count, __ATOMIC_RELAXED) != plain(count)) return;
-    __atomic_store_n(&recent.data, &recent, __ATOMIC_RELAXED);
-    __atomic_store_n(&recent.count, nullptr, __ATOMIC_RELAXED);
-}
-
 /// One more slice looks into the array at `p`; nil and foreign memory are left alone.
 [[gnu::always_inline]] inline void share(const void* p) noexcept {
-    if (one_thread_only()) {
-        if (p == recent.data) [[likely]] {
-            ++*recent.count;
-            return;
-        }
-        share_counter* count = share_count(p);
-        if (count == nullptr || *plain(count) == 0) return;
-        ++*plain(count);
-        recent = {p, plain(count)};
-        return;
-    }
-    share_counter* count = share_count(p);
-    // relaxed; the caller's slice keeps the count above 0. 0 means foreign memory that
-    // happens to lie in a span with shared objects.
-    if (count != nullptr && count->load(std::memory_order_relaxed) != 0)
+    if (one_thread_only()) [[likely]]
+        ++*lone_share_count(p);
+    else if (share_counter* count = share_count(p))
+        // relaxed; the caller's slice keeps the count above 0.
         count->fetch_add(1, std::memory_order_relaxed);
 }
 
 /// The last slice is gone: destroys the elements, if they need it, and frees the array.
-[[gnu::noinline]] inline void free_array(const void* p, share_counter* count,
-                                         std::size_t view_bytes) noexcept {
+[[gnu::noinline]] inline void free_array(const void* p, std::size_t view_bytes) noexcept {
     const object_info object = find_object(p);
     if (small_view_hook.armed()) [[unlikely]]
         announce_small_view(small_view_event::what::held_alone, p, view_bytes, object.size);
-    forget_recent(count);  // AR5
-    count->store(0, std::memory_order_relaxed);
+    share_count(p)->store(unshared, std::memory_order_relaxed);  // OC1
     if (object_extra* extra = extra_of(p, false); extra != nullptr && extra->destroy != nullptr) {
         const object_extra last = *extra;
         *extra = {0, nullptr};  // OC3
@@ -123,25 +83,18 @@ inline void forget_recent(share_counter* count) noexcept {
 /// asked only when the array goes.
 template <class Bytes>
 [[gnu::always_inline]] inline void release(const void* p, Bytes view_bytes) noexcept {
-    share_counter* count;
-    if (one_thread_only()) {
-        if (p == recent.data) [[likely]] {
-            if (--*recent.count != 0) [[likely]]
-                return;
-            count = reinterpret_cast<share_counter*>(recent.count);
-        } else {
-            count = share_count(p);
-            if (count == nullptr || *plain(count) == 0 || --*plain(count) != 0) return;
-        }
+    if (one_thread_only()) [[likely]] {
+        if (--*lone_share_count(p) != 0) [[likely]]
+            return;
     } else {
-        count = share_count(p);
+        share_counter* count = share_count(p);
         if (count == nullptr) return;
         // acquire; pairs with the release below in other threads: who frees has seen it all.
-        const std::uint32_t now = count->load(std::memory_order_acquire);
-        if (now == 0) return;  // foreign
-        if (now != 1 && count->fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+        if (count->load(std::memory_order_acquire) != 1 &&
+            count->fetch_sub(1, std::memory_order_acq_rel) != 1)
+            return;
     }
-    free_array(p, count, view_bytes());  // AR3: nobody else can come in between
+    free_array(p, view_bytes());  // AR3: nobody else can come in between
 }
 inline void release(const void* p) noexcept {
     release(p, [] { return std::size_t{0}; });
@@ -290,10 +243,8 @@ inline void grow_bytes(raw_slice& s, std::ptrdiff_t new_cap, std::size_t bytes,
     const std::size_t zero_from = static_cast<std::size_t>(filled) * element.size;
     if (before >= grows_in_place_from && is_unique(s.data) && find_object(s.data).base == s.data &&
         !holds_managed_elements(s.data)) {
-        share_counter* const count = share_count(s.data);
         const grown_block grown = grow_without_copy(s.data, bytes);
         if (grown.base != nullptr) {
-            forget_recent(count);  // AR5
             s.data = static_cast<std::byte*>(grown.base);
             s.cap = new_cap;
             if (zero_from < grown.zero_from && zero_from < bytes) {
@@ -317,7 +268,7 @@ inline void grow_bytes(raw_slice& s, std::ptrdiff_t new_cap, std::size_t bytes,
 /// Bytes that the view at `p` keeps alive; 0 when it owns nothing.
 [[nodiscard]] inline std::size_t retained_bytes(const void* p) noexcept {
     const share_counter* count = share_count(p);
-    if (count == nullptr || count->load(std::memory_order_relaxed) == 0) return 0;
+    if (count == nullptr || !is_shared(count->load(std::memory_order_relaxed))) return 0;
     return find_object(p).size;
 }
 

@@ -52,7 +52,7 @@ struct built_array {
 template <class T>
 [[nodiscard]] built_array find_built(const void* p) noexcept {
     const share_counter* count = share_count(p);
-    if (count == nullptr || count->load(std::memory_order_relaxed) == 0) return {};
+    if (count == nullptr || !is_shared(count->load(std::memory_order_relaxed))) return {};
     object_extra* extra = extra_of(p, false);
     if (extra == nullptr || extra->destroy != &destroy_built<T>) return {};
     return {find_object(p).base, extra};
@@ -158,10 +158,8 @@ void grow_elements(raw_slice& s, const growth::room& room) {
     const bool relocates =
         is_trivially_relocatable<T> && old.base == s.data && old.extra != nullptr;
     if (relocates && before >= grows_in_place_from) {
-        share_counter* const counter = share_count(s.data);
         if (const grown_block grown = grow_without_copy(s.data, room.bytes);
             grown.base != nullptr) {
-            forget_recent(counter);  // AR5
             s.data = static_cast<std::byte*>(grown.base);
             s.cap = room.cap;
             if (listened) announce_growth(s.owner, 0, before, room.bytes, start);
