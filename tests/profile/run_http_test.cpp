@@ -171,6 +171,13 @@ TEST(run_http, a_program_that_exports_its_hooks_has_growth) {
     EXPECT_TRUE(contains(growth, "container: map")) << growth;
 }
 
+TEST(run_http, a_program_that_exports_its_hooks_has_retained) {
+    const std::string keeps = STEADY_TEST_PROGRAMS "/profile_keeps";
+    const std::string retained = of_a_program_with_containers(keeps, "retained");
+    EXPECT_TRUE(contains(retained, "keep_a_piece")) << retained;
+    EXPECT_TRUE(contains(retained, "1MB")) << retained;
+}
+
 TEST(run_http, a_program_that_hides_its_hooks_has_none_and_runs) {
     const std::string hidden = STEADY_TEST_PROGRAMS "/profile_grows_hidden";
     EXPECT_FALSE(contains(of_a_program_with_containers(hidden, "growth"), "grow_a_map"));
