@@ -77,38 +77,60 @@ const label_set* labels_in_signal() noexcept {
 
 namespace {
 
-/// Frames of the profiler and of the heap below the program's, left out. False: the library
-/// of the profiler allocates for itself, which is in no profile.
-bool leave_our_frames(const std::uintptr_t*& frames, captured& stack) noexcept {
-    const recorder& r = the_recorder;
-    const auto leave = [&](const code_range& code) noexcept {
-        while (stack.depth > 1 && code.covers(*frames)) ++frames, --stack.depth;
-    };
-    leave(r.profiler_code);
-    leave(r.heap_code);
-    return stack.depth == 0 || !r.profiler_code.covers(*frames);
-}
+/// A stack as profiles show it: frames of the profiler and of the heap below the program's are
+/// left out. A thread keeps the last one that made a heap sample; it often makes the next.
+struct program_stack {
+    std::uint32_t serial = 0;  // captured::serial
+    std::uint16_t left_out = 0;
+    bool cut = false;
+    bool is_ours = false;  // the profiler's library allocates for itself: in no profile
+    std::size_t depth = 0;
+    std::uint64_t hash = 0;
+    site* where = nullptr;  // of the last sample; T1: never gone
 
-site* site_here(domain what, std::uint64_t size, const char* detail, const std::uintptr_t* frames,
-                const captured& stack) noexcept {
+    void take(const std::uintptr_t* captured_frames, const captured& c) noexcept {
+        if (c.serial != 0 && c.serial == serial) return;
+        const recorder& r = the_recorder;
+        const std::uintptr_t* frames = captured_frames;
+        depth = c.depth;
+        const auto leave = [&](const code_range& code) noexcept {
+            while (depth > 1 && code.covers(*frames)) ++frames, --depth;
+        };
+        leave(r.profiler_code);
+        leave(r.heap_code);
+        serial = c.serial;
+        left_out = static_cast<std::uint16_t>(frames - captured_frames);
+        cut = c.cut;
+        is_ours = depth != 0 && r.profiler_code.covers(*frames);
+        hash = hash_of_stack(frames, depth);
+        where = nullptr;
+    }
+};
+constinit thread_local program_stack last_of_heap;
+
+site* site_here(domain what, std::uint64_t size, const char* detail, const std::uintptr_t* kept,
+                program_stack& stack) noexcept {
     if (stack.cut) the_recorder.cut_stacks.fetch_add(1, relaxed);
-    site* s = the_recorder.records.find_or_add(
-        {what, size, current_labels(), detail, frames, stack.depth, stack.cut});
-    if (s == nullptr) the_recorder.lost.fetch_add(1, relaxed);
-    return s;
+    const label_set* labels = current_labels();
+    if (stack.where != nullptr && stack.where->size == size && stack.where->labels == labels)
+        return stack.where;
+    stack.where = the_recorder.records.find_or_add(
+        {what, size, labels, detail, kept + stack.left_out, stack.depth, stack.hash, stack.cut});
+    if (stack.where == nullptr) the_recorder.lost.fetch_add(1, relaxed);
+    return stack.where;
 }
 
 void on_allocated(recorder& r, const sample_event& e) noexcept {
     std::uintptr_t kept[most_frames];
-    const std::uintptr_t* frames = kept;
-    captured stack = capture(kept, most_frames, 0);
-    if (!leave_our_frames(frames, stack)) return;
+    program_stack& stack = last_of_heap;
+    stack.take(kept, capture(kept, most_frames, 0));
+    if (stack.is_ours) return;
     const double weight = e.probability > 0 ? 1 / e.probability : 1;
     const std::uint64_t size = e.size.count();
-    r.samples.fetch_add(1, relaxed);
     consider_tuning();
     const os::lock_guard only_one(r.records.guard);
-    site* s = site_here(domain::heap, size, nullptr, frames, stack);
+    r.samples.store(r.samples.load(relaxed) + 1, relaxed);  // under the guard
+    site* s = site_here(domain::heap, size, nullptr, kept, stack);
     if (s == nullptr) return;
     s->values[0] += weight;
     s->values[1] += weight * static_cast<double>(size);
@@ -143,12 +165,12 @@ void on_sample(void* context, const sample_event& e) noexcept {
 void on_growth(void* context, const growth_event& e) noexcept {
     auto& r = *static_cast<recorder*>(context);
     std::uintptr_t kept[most_frames];
-    const std::uintptr_t* frames = kept;
-    captured stack = capture(kept, most_frames, 0);
-    if (!leave_our_frames(frames, stack)) return;
+    program_stack stack;
+    stack.take(kept, capture(kept, most_frames, 0));
+    if (stack.is_ours) return;
     r.growths.fetch_add(1, relaxed);
     const os::lock_guard only_one(r.records.guard);
-    site* s = site_here(domain::growth, 0, e.kind, frames, stack);
+    site* s = site_here(domain::growth, 0, e.kind, kept, stack);
     if (s == nullptr) return;
     s->values[0] += 1;
     s->values[1] += static_cast<double>(e.entries_moved);
@@ -160,11 +182,11 @@ void on_small_view(void* context, const small_view_event& e) noexcept {
     auto& r = *static_cast<recorder*>(context);
     if (e.kind != small_view_event::what::made) return;
     std::uintptr_t kept[most_frames];
-    const std::uintptr_t* frames = kept;
-    captured stack = capture(kept, most_frames, 0);
-    if (!leave_our_frames(frames, stack)) return;
+    program_stack stack;
+    stack.take(kept, capture(kept, most_frames, 0));
+    if (stack.is_ours) return;
     const os::lock_guard only_one(r.records.guard);
-    site* s = site_here(domain::retained, 0, nullptr, frames, stack);
+    site* s = site_here(domain::retained, 0, nullptr, kept, stack);
     if (s == nullptr) return;
     s->values[0] += 1;
     s->values[1] += static_cast<double>(e.retained.count());
@@ -193,7 +215,8 @@ void add_cpu_sample(const std::uintptr_t* frames, std::size_t depth, bool cut,
                     const label_set* labels, double samples, double nanoseconds) noexcept {
     recorder& r = the_recorder;
     const os::lock_guard only_one(r.records.guard);
-    site* s = r.records.find_or_add({domain::cpu, 0, labels, nullptr, frames, depth, cut});
+    site* s = r.records.find_or_add(
+        {domain::cpu, 0, labels, nullptr, frames, depth, hash_of_stack(frames, depth), cut});
     if (s == nullptr) {
         r.lost.fetch_add(1, relaxed);
         return;
@@ -299,6 +322,7 @@ void stop() noexcept {
     const heap_interface* h = heap();
     if (h == nullptr || !the_recorder.running.exchange(false)) return;
     h->samples->remove();
+    h->set_period(h->period());  // nobody listens: nothing is drawn
     if (auto* growths = hook_of_the_program()) growths->remove();
     if (auto* views = view_hook_of_the_program()) views->remove();
 }

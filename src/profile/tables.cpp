@@ -31,6 +31,12 @@ std::size_t site_bytes(std::size_t depth) noexcept {
 
 }  // namespace
 
+std::uint64_t hash_of_stack(const std::uintptr_t* frames, std::size_t depth) noexcept {
+    std::uint64_t hash = depth;
+    for (std::size_t i = 0; i < depth; ++i) hash = mixed(hash, frames[i]);
+    return hash;
+}
+
 site** tables::following(const site* s) noexcept {
     return reinterpret_cast<site**>(const_cast<std::uintptr_t*>(s->frames) + s->depth);
 }
@@ -41,10 +47,9 @@ site* tables::find_or_add(const site_key& key) noexcept {
             os::metadata_alloc(bytes{head_count * sizeof(site*)}, alignof(site*), ledger_));
         if (heads_ == nullptr) return nullptr;
     }
-    std::uint64_t hash = mixed(static_cast<std::uint64_t>(key.what) + 1, key.size);
+    std::uint64_t hash = mixed(key.stack_hash ^ static_cast<std::uint64_t>(key.what), key.size);
     hash = mixed(hash, reinterpret_cast<std::uintptr_t>(key.labels));
     hash = mixed(hash, reinterpret_cast<std::uintptr_t>(key.detail));
-    for (std::size_t i = 0; i < key.depth; ++i) hash = mixed(hash, key.frames[i]);
 
     site*& head = heads_[hash % head_count];
     for (site* s = head; s != nullptr; s = s->next) {

@@ -69,8 +69,11 @@ struct site_key {
     const char* detail;
     const std::uintptr_t* frames;
     std::size_t depth;
+    std::uint64_t stack_hash;  // hash_of_stack(frames, depth)
     bool cut;
 };
+
+[[nodiscard]] std::uint64_t hash_of_stack(const std::uintptr_t* frames, std::size_t depth) noexcept;
 
 struct live_sample {
     std::uintptr_t address = 0;  // 0: an empty place

@@ -1,237 +1,211 @@
-// unwind.cpp - walking the stack, and the table of rules. The story is in unwind.hpp.
+// unwind.cpp - walking the stack, beside the walk before. The story is in unwind.hpp.
 #include "steady/profile/detail/unwind.hpp"
 
 #include <atomic>
 #include <cstddef>
+#include <cstring>
 
-#include <sys/syscall.h>
-#include <ucontext.h>
-#include <unistd.h>
-
-#include "frame_rule.hpp"
-#include "steady/os/memory.hpp"
-
-// Stacks are read as words, whatever lives there.
-#define STEADY_READS_STACKS __attribute__((no_sanitize("address", "thread", "undefined")))
+#include "frame_step.hpp"
 
 namespace steady::profile::detail {
 namespace {
 
 constexpr auto relaxed = std::memory_order_relaxed;
-constexpr std::uintptr_t page = 4096;  // the smallest there is: a larger one is seen in parts
 
-// ---- U1: what may be read.
+// ---- The stack before this one, of each thread (U4).
 
-/// Pages of this thread's stack that were seen readable: [low, high).
-struct readable_pages {
-    std::uintptr_t low;
-    std::uintptr_t high;
+struct seen_frame {
+    std::uintptr_t sp;
+    std::uintptr_t at;
+    std::uintptr_t bp;
+    link from_inside;
+
+    [[nodiscard]] std::uintptr_t bp_place() const noexcept { return from_inside & ~link{7}; }
+    [[nodiscard]] bool leads_on() const noexcept { return (from_inside & rbp_leads_on) != 0; }
 };
-constinit thread_local readable_pages readable{0, 0};
+constexpr std::size_t most_seen = 64;
 
-/// The kernel reads the signal set before it finds that `how` is wrong: EFAULT or EINVAL.
-bool page_is_readable(std::uintptr_t address) noexcept {
-    if (address < page) return false;  // the kernel does not look at a null set
-    long result = 0;
-#if defined(__x86_64__)
-    // Not syscall(): that would set errno of whoever we interrupted.
-    register long set asm("r10") = 8;
-    asm volatile("syscall"
-                 : "=a"(result)
-                 : "a"(SYS_rt_sigprocmask), "D"(~0L), "S"(address), "d"(0L), "r"(set)
-                 : "rcx", "r11", "memory");
-#elif defined(__aarch64__)
-    register long number asm("x8") = SYS_rt_sigprocmask;
-    register long x0 asm("x0") = ~0L;
-    register long x1 asm("x1") = static_cast<long>(address);
-    register long x2 asm("x2") = 0;
-    register long x3 asm("x3") = 8;
-    asm volatile("svc 0" : "+r"(x0) : "r"(number), "r"(x1), "r"(x2), "r"(x3) : "memory");
-    result = x0;
-#endif
-    constexpr long bad_address = -14;
-    return result != bad_address;
-}
-
-constexpr std::uintptr_t farthest = std::uintptr_t{8} << 20;  // 2048 pages: the largest frame
-
-bool extend(std::uintptr_t address) noexcept {
-    readable_pages& r = readable;
-    if (address % 8 != 0 || address < page || address > ~std::uintptr_t{0} - 2 * page) return false;
-    if (address >= r.high) {
-        if (address - r.high >= farthest) return false;
-        while (r.high <= address) {
-            if (!page_is_readable(r.high)) return false;
-            r.high += page;
-        }
-        return true;
-    }
-    if (r.low - address >= farthest) return false;
-    while (r.low > address) {
-        if (!page_is_readable(r.low - page)) return false;
-        r.low -= page;
-    }
-    return true;
-}
-
-bool may_read(std::uintptr_t address) noexcept {
-    // Words are aligned, so the last byte is in the same page.
-    return (address - readable.low < readable.high - readable.low && address % 8 == 0) ||
-           extend(address);
-}
-
-/// A walk begins at `sp`, which this thread uses: another stack than last time, perhaps.
-void begin_at(std::uintptr_t sp) noexcept {
-    readable_pages& r = readable;
-    sp &= ~std::uintptr_t{7};
-    if (sp - r.low < r.high - r.low) return;
-    if (r.high != 0 && sp < r.low && r.low - sp < farthest && extend(sp)) return;
-    r.low = sp & ~(page - 1);
-    r.high = page_is_readable(r.low) ? r.low + page : r.low;
-}
-
-STEADY_READS_STACKS inline std::uintptr_t word_at(std::uintptr_t address) noexcept {
-    return *reinterpret_cast<const std::uintptr_t*>(address);
-}
-
-// ---- The table of rules.
-
-struct entry {
-    std::atomic<std::uintptr_t> pc{0};
-    std::atomic<std::uint64_t> rule{0};
+/// The innermost frames of one stack, sp growing.
+struct seen_stack {
+    seen_frame frames[most_seen] = {};
+    std::size_t count = 0;
+    bool whole = false;        // there are no frames further out
+    bool busy = false;         // a walk is under way
+    std::uint32_t serial = 0;  // captured::serial
+    std::uint32_t rules = 0;   // the generation of rules it was made with
 };
-constexpr std::size_t ways = 4;
-struct alignas(64) line {
-    entry entries[ways];
-};
-static_assert(sizeof(line) == 64, "a warm look-up reads one cache line");
-constexpr std::size_t line_count = 4096;  // 16384 rules in 256 KiB, touched as they are used
-
-constinit line table[line_count];
-constinit std::atomic<std::uint64_t> made{0};
-
-inline std::uint64_t mixed(std::uintptr_t pc) noexcept {
-    return pc * 0x9e3779b97f4a7c15u;
-}
-
-inline frame_rule look_up(std::uintptr_t pc, bool& hit) noexcept {
-    const std::uint64_t hash = mixed(pc);
-    line& l = table[hash >> 52];
-    static_assert(line_count == 4096, "12 bits of the hash");
-    for (entry& e : l.entries) {
-        if (e.pc.load(relaxed) != pc) continue;
-        const frame_rule rule{e.rule.load(relaxed)};
-        if (rule.check() == frame_rule::check_of(hash)) {  // U2
-            hit = true;
-            return rule;
-        }
-    }
-    hit = false;
-    return {};
-}
-
-[[gnu::noinline, gnu::cold]] frame_rule make_rule(std::uintptr_t pc) noexcept {
-    const std::uint64_t hash = mixed(pc);
-    frame_rule rule = read_frame_rule(pc);
-    rule.set_check(frame_rule::check_of(hash));
-    line& l = table[hash >> 52];
-    entry* place = nullptr;
-    for (entry& e : l.entries) {
-        if (e.pc.load(relaxed) == 0 || e.pc.load(relaxed) == pc) {
-            place = &e;
-            break;
-        }
-    }
-    if (place == nullptr) place = &l.entries[made.load(relaxed) % ways];
-    place->rule.store(rule.bits, relaxed);
-    place->pc.store(pc, relaxed);
-    made.fetch_add(1, relaxed);
-    return rule;
-}
-
-#if defined(__x86_64__)
-
-/// From a frame to its caller. False: this was the last one.
-STEADY_READS_STACKS inline bool step(registers& r, std::uintptr_t at, bool& exact) noexcept {
-    bool hit = false;
-    frame_rule rule = look_up(at, hit);
-    if (!hit) [[unlikely]]
-        rule = make_rule(at);
-
-    std::uintptr_t cfa = 0;
-    switch (rule.kind()) {
-        case frame_rule::from_sp: cfa = r.sp + static_cast<std::uintptr_t>(rule.offset()); break;
-        case frame_rule::from_bp: cfa = r.bp + static_cast<std::uintptr_t>(rule.offset()); break;
-        case frame_rule::at_bp: {
-            const std::uintptr_t place = r.bp + static_cast<std::uintptr_t>(rule.offset());
-            if (!may_read(place)) return false;
-            cfa = word_at(place);
-            break;
-        }
-        case frame_rule::frame_pointer: cfa = r.bp + 16; break;
-        case frame_rule::signal: {
-            const std::uintptr_t saved =
-                r.sp + offsetof(ucontext_t, uc_mcontext) + offsetof(mcontext_t, gregs);
-            if (!may_read(saved + REG_RBP * 8) || !may_read(saved + REG_RSP * 8) ||
-                !may_read(saved + REG_RIP * 8)) {
-                return false;
-            }
-            r = {word_at(saved + REG_RIP * 8), word_at(saved + REG_RSP * 8),
-                 word_at(saved + REG_RBP * 8)};
-            exact = true;
-            begin_at(r.sp);
-            return r.pc != 0;
-        }
-        default: return false;
-    }
-    if (cfa <= r.sp || !may_read(cfa - 8)) return false;  // U3, U1
-    const std::uintptr_t pc = word_at(cfa - 8);
-    if (rule.kind() == frame_rule::frame_pointer) {
-        if (!may_read(cfa - 16)) return false;
-        r.bp = word_at(cfa - 16);
-    } else if (rule.bp_kind() != frame_rule::bp_unchanged) {
-        const std::uintptr_t place = (rule.bp_kind() == frame_rule::bp_from_cfa ? cfa : r.bp) +
-                                     static_cast<std::uintptr_t>(rule.bp_offset());
-        if (!may_read(place)) return false;
-        r.bp = word_at(place);
-    }
-    r.sp = cfa;
-    r.pc = pc;
-    exact = false;
-    return pc != 0;
-}
-
-#elif defined(__aarch64__)
-
-/// A frame record: | caller's x29 | return address |, x29 points at it.
-STEADY_READS_STACKS inline bool step(registers& r, std::uintptr_t, bool& exact) noexcept {
-    if (r.bp < r.sp || !may_read(r.bp) || !may_read(r.bp + 8)) return false;
-    const std::uintptr_t pc = word_at(r.bp + 8) & 0x0000ffffffffffff;  // without a signature
-    r.sp = r.bp + 16;
-    r.bp = word_at(r.bp);
-    r.pc = pc;
-    exact = false;
-    return pc != 0;
-}
-
-#endif
+constinit thread_local seen_stack seen;
+constinit std::atomic<std::uint32_t> generation{0};
 
 STEADY_READS_STACKS captured walk(registers r, bool exact, std::uintptr_t* frames,
-                                  std::size_t capacity, unsigned skip) noexcept {
+                                  std::size_t capacity) noexcept {
     captured out;
+    link how = 0;
     begin_at(r.sp);
     for (;;) {
         const std::uintptr_t at = exact ? r.pc : r.pc - 1;
-        if (skip != 0) {
-            --skip;
-        } else if (out.depth == capacity) {
+        if (out.depth == capacity) {
             out.cut = true;
             return out;
-        } else {
-            frames[out.depth++] = at;
         }
-        if (!step(r, at, exact)) return out;
+        frames[out.depth++] = at;
+        if (!step(r, at, exact, how)) return out;
     }
+}
+
+/// A walk beside the one before of the same thread: from a frame of that on, the frames
+/// further out are compared and not looked up.
+///
+///   seen.frames   | of this stack | dead | of the one before, not yet passed |
+///                 0               made   next                                count
+class comparing_walk {
+public:
+    explicit comparing_walk(seen_stack& s) noexcept : seen_(s) {
+        if (const std::uint32_t now = generation.load(relaxed); seen_.rules != now) {
+            seen_.rules = now;
+            seen_.count = 0;
+        }
+    }
+
+    STEADY_READS_STACKS captured run(registers r, std::uintptr_t* frames, std::size_t capacity,
+                                     unsigned skip) noexcept;
+
+private:
+    bool meets(const registers& r, std::uintptr_t at) noexcept;
+    void add(const registers& r, std::uintptr_t at, link how) noexcept;
+    void take_over(const registers& r, link how) noexcept;
+    void note_leads_on(std::size_t i) noexcept;
+    std::uintptr_t bp_of_last(std::uintptr_t unchanged) noexcept;
+
+    seen_stack& seen_;
+    std::size_t made_ = 0;
+    std::size_t next_ = 0;
+    bool remembers_ = true;
+};
+
+/// Frame `i` led to the one further out by its rbp: so that has to be what it was.
+void comparing_walk::note_leads_on(std::size_t i) noexcept {
+    for (;; --i) {
+        seen_frame& f = seen_.frames[i];
+        f.from_inside |= rbp_leads_on;
+        if (f.bp_place() != 0 || i == 0) return;
+    }
+}
+
+/// Whether the stack before had this frame and may be compared from there on.
+bool comparing_walk::meets(const registers& r, std::uintptr_t at) noexcept {
+    const seen_frame* const f = seen_.frames;
+    while (next_ < seen_.count && f[next_].sp < r.sp) ++next_;
+    if (next_ == seen_.count || f[next_].sp != r.sp) return false;
+    if (f[next_].at == at && (!f[next_].leads_on() || f[next_].bp == r.bp) && may_read(r.sp) &&
+        may_read(f[seen_.count - 1].sp - 8)) {
+        return true;
+    }
+    ++next_;  // it returns to somewhere else now
+    return false;
+}
+
+void comparing_walk::add(const registers& r, std::uintptr_t at, link how) noexcept {
+    if (made_ == next_ && next_ != seen_.count) {
+        const std::size_t rest = seen_.count - next_;
+        std::memmove(seen_.frames + most_seen - rest, seen_.frames + next_,
+                     rest * sizeof(seen_frame));
+        next_ = most_seen - rest;
+        seen_.count = most_seen;
+        if (made_ == next_) next_ = most_seen;  // no room for both
+    }
+    if (made_ == most_seen) {
+        remembers_ = false;
+        return;
+    }
+    seen_.frames[made_++] = {r.sp, at, r.bp, how};
+    if (next_ < made_) next_ = seen_.count = made_;
+}
+
+/// The frame that meets() found is one of this stack.
+void comparing_walk::take_over(const registers& r, link how) noexcept {
+    if (made_ != next_) {
+        const std::size_t rest = seen_.count - next_;
+        std::memmove(seen_.frames + made_, seen_.frames + next_, rest * sizeof(seen_frame));
+        next_ = made_;
+        seen_.count = made_ + rest;
+    }
+    seen_frame& f = seen_.frames[made_];
+    const bool leads_on = f.leads_on();
+    f.bp = r.bp;
+    f.from_inside = how;
+    if (leads_on) note_leads_on(made_);
+    next_ = ++made_;
+}
+
+/// After frames that were compared: only the rbp that led on was.
+STEADY_READS_STACKS std::uintptr_t comparing_walk::bp_of_last(std::uintptr_t unchanged) noexcept {
+    std::size_t provider = made_;
+    while (provider != 0 && seen_.frames[provider - 1].bp_place() == 0) --provider;
+    const std::uintptr_t bp =
+        provider != 0 ? word_at(seen_.frames[provider - 1].bp_place()) : unchanged;
+    for (std::size_t i = provider != 0 ? provider - 1 : 0; i < made_; ++i) seen_.frames[i].bp = bp;
+    return bp;
+}
+
+STEADY_READS_STACKS captured comparing_walk::run(registers r, std::uintptr_t* frames,
+                                                 std::size_t capacity, unsigned skip) noexcept {
+    const std::size_t depth_before = seen_.whole ? seen_.count : 0;
+    std::size_t depth = 0, compared = 0;
+    const std::size_t most = capacity + skip;
+    const auto keep = [&](std::uintptr_t at) noexcept {
+        if (depth >= skip) frames[depth - skip] = at;
+        ++depth;
+    };
+    bool exact = true, cut = false, whole = false;
+    link how = 0;
+    begin_at(r.sp);
+    for (;;) {
+        std::uintptr_t at = exact ? r.pc : r.pc - 1;
+        if (depth == most) {
+            cut = true;
+            break;
+        }
+        keep(at);
+        if (remembers_ && meets(r, at)) {
+            take_over(r, how);
+            const std::size_t first = made_;
+            const seen_frame* f = seen_.frames + made_;
+            const seen_frame* const end = seen_.frames + seen_.count;
+            for (; f != end && depth != most && word_at(f->sp - 8) == f->at + 1; ++f) {
+                if (f->leads_on() && f->bp_place() != 0 && word_at(f->bp_place()) != f->bp) break;
+                keep(f->at);
+            }
+            next_ = made_ = static_cast<std::size_t>(f - seen_.frames);
+            compared += 1 + made_ - first;
+            if (f == end && seen_.whole) {
+                whole = true;
+                break;
+            }
+            r.sp = f[-1].sp;
+            r.bp = bp_of_last(r.bp);
+            at = f[-1].at;
+        } else if (remembers_) {
+            add(r, at, how);
+        }
+        if (!step(r, at, exact, how)) {
+            whole = how == nowhere;
+            break;
+        }
+        if (!remembers_) continue;
+        // U4: what lies elsewhere than between the two frames is not compared.
+        const seen_frame& inside = seen_.frames[made_ - 1];
+        const std::uintptr_t place = how & ~link{7};
+        if (how == by_other_words || (place != 0 && (place < inside.sp || place >= r.sp))) {
+            remembers_ = false;
+        } else if ((how & by_rbp) != 0) {
+            note_leads_on(made_ - 1);
+        }
+    }
+    seen_.count = made_;
+    seen_.whole = whole && remembers_;
+    if (compared != depth || compared != depth_before) ++seen_.serial;
+    return {depth > skip ? depth - skip : 0, cut, seen_.serial};
 }
 
 }  // namespace
@@ -245,7 +219,23 @@ STEADY_READS_STACKS captured walk(registers r, bool exact, std::uintptr_t* frame
 #elif defined(__aarch64__)
     asm volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29" : "=r"(r.pc), "=r"(r.sp), "=r"(r.bp));
 #endif
-    return walk(r, true, frames, capacity, skip + 1);
+    ++skip;  // this function
+    seen_stack& mine = seen;
+    if (mine.busy) {  // in a handler, over a walk of ours
+        bool exact = true;
+        link how = 0;
+        begin_at(r.sp);
+        for (; skip != 0; --skip) {
+            if (!step(r, exact ? r.pc : r.pc - 1, exact, how)) return {};
+        }
+        return walk(r, exact, frames, capacity);
+    }
+    mine.busy = true;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    const captured stack = comparing_walk(mine).run(r, frames, capacity, skip);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    mine.busy = false;
+    return stack;
 }
 
 captured capture_from(registers from, std::uintptr_t* frames, std::size_t capacity) noexcept {
@@ -254,13 +244,14 @@ captured capture_from(registers from, std::uintptr_t* frames, std::size_t capaci
     const readable_pages interrupted = readable;
     readable = {0, 0};
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    const captured stack = walk(from, true, frames, capacity, 0);
+    const captured stack = walk(from, true, frames, capacity);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     readable = interrupted;
     return stack;
 }
 
 void forget_rules() noexcept {
+    generation.fetch_add(1, relaxed);
     for (line& l : table) {
         for (entry& e : l.entries) e.pc.store(0, relaxed);
     }

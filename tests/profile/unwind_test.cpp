@@ -13,6 +13,7 @@
 #include <ucontext.h>
 #include <unwind.h>
 
+#include "steady/core/random.hpp"
 #include "steady/heap/heap.hpp"
 #include "steady/profile/detail/unwind.hpp"
 
@@ -58,6 +59,74 @@ TEST(Unwind, FramesAreThoseOfLibgcc) {
     ASSERT_GT(ours.size(), 5u);
     // Only the frames inside this function and the two that captured may differ.
     EXPECT_GE(equal_outer_frames(ours, theirs) + 4, theirs.size());
+}
+
+// ---- U4: a walk beside the last one.
+
+struct random_walk {
+    steady::wyrand random{1};
+    stack before;
+    std::uint32_t serial_before = 0;
+    int wrong = 0, wrongly_the_same = 0, the_same = 0, not_noticed = 0, looks = 0;
+
+    [[gnu::noinline]] void look() {
+        std::uintptr_t frames[most_frames];
+        const captured c = capture(frames, most_frames, 0);
+        const stack ours(frames, frames + c.depth), theirs = libgcc_stack();
+        ++looks;
+        wrong += equal_outer_frames(ours, theirs) + 4 < theirs.size();
+        if (c.serial == serial_before) {
+            ++the_same;
+            wrongly_the_same += ours != before;
+        } else {
+            not_noticed += ours == before;
+        }
+        before = ours;
+        serial_before = c.serial;
+    }
+    // Frames of a fixed size with two return addresses, and frames that hang from rbp.
+    [[gnu::noinline]] void fixed(int levels) {
+        if (random() % 4 != 0)
+            go_on(levels);
+        else
+            go_on(levels - 1);
+        asm volatile("" : : : "memory");
+    }
+    [[gnu::noinline]] void wide(int levels) {
+        const std::size_t room = 64 + random() % 4 * 64;
+        auto* const p = static_cast<volatile char*>(__builtin_alloca(room));
+        p[0] = 1;
+        go_on(levels);
+        p[room - 1] = p[0];
+    }
+    [[gnu::noinline]] void go_on(int levels) {
+        if (levels <= 0) {
+            look();
+        } else if (random() % 3 != 0) {
+            fixed(levels - 1);
+        } else {
+            wide(levels - 1);
+        }
+        asm volatile("" : : : "memory");
+    }
+};
+
+TEST(Unwind, StacksThatResembleTheOneBeforeAreSeenAsTheyAre) {
+    random_walk w;
+    for (int i = 0; i < 6000; ++i) {
+        const std::uint64_t seed = w.random();
+        const int levels = static_cast<int>(seed % 8 == 0 ? seed % 60 : seed % 10);
+        int times = i % 3 == 0 ? 2 : 1;
+        asm volatile("" : "+r"(times));  // one call in the code, not two
+        for (; times != 0; --times) {
+            w.random = steady::wyrand{seed};
+            w.go_on(levels);
+        }
+    }
+    EXPECT_EQ(w.wrong, 0);
+    EXPECT_EQ(w.wrongly_the_same, 0);
+    EXPECT_GT(w.the_same, 1000);
+    EXPECT_LT(w.not_noticed, w.looks / 20) << "deep ones are not remembered whole";
 }
 
 int compare(const void* a, const void* b) {
