@@ -1,15 +1,20 @@
-// tuning.cpp - at the same number of samples, how wrong is the live estimate by stack?
+// tuning.cpp - at the same number of samples, how wrong is the estimate by stack?
 //
 //   bench_profile_tuning TRACE [PERIOD] [SEEDS]
 //
-// Replays a recorded trace (preload/record_trace.cpp) through two samplers: one period for
-// all sizes, as everybody has, and periods by class, solved for anew after each 256 samples
-// as the profiler does. At 40 moments of the trace the estimate of what is alive is compared
-// with the truth, stack by stack: error = sqrt(sum over stacks of (estimate - truth)^2).
-// Reported are its mean over seeds and moments, and the samples that each sampler took.
+// Replays a recorded trace (preload/record_trace.cpp) through samplers:
 //
-// The second sampler is shown twice: as it is, and with a period at which it takes as many
-// samples as the first one, which is the fair comparison.
+//   poisson     an object of s bytes with 1 - exp(-s / period), each by itself, as everybody has
+//   threshold   with min(1, s / period), each by itself
+//   strata      one of each period / s objects of a class, as the heap draws
+//   tuned       strata, and periods by class, solved for anew after each 256 samples, as the
+//               profiler does
+//
+// At 40 moments of the trace the estimates of what is alive and of what was allocated are
+// compared with the truth, stack by stack: error = sqrt(sum of (estimate - truth)^2), its mean
+// over seeds and moments. Each sampler gets the period at which it takes as many samples as the
+// first one with the period asked for.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -74,71 +79,114 @@ program read_trace(const char* path) {
 }
 
 struct result {
-    double error = 0;
+    double live_error = 0;
+    double allocated_error = 0;
     double samples = 0;
 };
 
-result simulate(const program& p, double period, bool tuned, std::uint64_t seed) {
+struct design {
+    const char* name;
+    bool threshold, strata, tuned;
+};
+constexpr design designs[] = {
+    {"poisson", false, false, false},
+    {"threshold", true, false, false},
+    {"strata", true, true, false},
+    {"tuned", true, true, true},
+};
+
+/// Of one class: the objects of the present stratum, how many have passed, which is the sample.
+struct stratum {
+    std::uint64_t objects = 0, passed = 0, sample = 0;
+};
+
+/// How wrong estimates are, by stack: sums of what is there and of what is thought to be there.
+struct comparison {
+    std::vector<double> truth, estimate;
+    explicit comparison(std::size_t stacks) : truth(stacks, 0), estimate(stacks, 0) {}
+    [[nodiscard]] double error() const {
+        double squares = 0;
+        for (std::size_t i = 0; i < truth.size(); ++i)
+            squares += (estimate[i] - truth[i]) * (estimate[i] - truth[i]);
+        return std::sqrt(squares);
+    }
+};
+
+result simulate(const program& p, double period, const design& d, std::uint64_t seed) {
     wyrand random(seed);
     const auto uniform = [&] { return (static_cast<double>(random() >> 12) + 0.5) * 0x1p-52; };
-    double probability[class_count];
-    const auto set = [&](unsigned c, double own) {
-        probability[c] = own <= 1 ? 1 : 1 - std::exp(-static_cast<double>(class_size[c]) / own);
+    const auto chance = [&](double size, double own) {
+        return d.threshold ? std::min(1.0, size / own) : 1 - std::exp(-size / own);
     };
-    for (unsigned c = 1; c < class_count; ++c) set(c, period);
+    double periods[class_count];
+    for (double& own : periods) own = period;
+    stratum strata[class_count];
     class_load loads[class_count];
     std::vector<float> weight(p.objects, 0);  // 0: no sample
     std::vector<std::uint32_t> size(p.objects, 0);
-    std::vector<double> truth(p.stacks, 0), estimate(p.stacks, 0);
+    comparison live(p.stacks), allocated(p.stacks);
     result r;
-    std::uint64_t since = 0, moments = 0, at = 0;
+    std::uint64_t moments = 0, at = 0;
     const std::uint64_t step = p.events.size() / 40;
+
+    // The probability with which this object is a sample, or 0 if it is none.
+    const auto draw = [&](const event& e) -> double {
+        const double q = chance(e.size, periods[e.size_class]);
+        if (!d.strata || e.size_class == 0) return uniform() < q ? q : 0;
+        stratum& s = strata[e.size_class];
+        if (s.passed == s.objects) {
+            s.objects = static_cast<std::uint64_t>(1 / q + uniform());
+            s.passed = 0;
+            s.sample = static_cast<std::uint64_t>(uniform() * static_cast<double>(s.objects));
+        }
+        return s.passed++ == s.sample ? 1 / static_cast<double>(s.objects) : 0;
+    };
+    const auto tune = [&] {
+        std::uint64_t solved[class_count];
+        profile::detail::solve_periods(loads, period, solved);
+        for (unsigned c = 1; c < class_count; ++c) {
+            periods[c] = solved[c] != 0 ? static_cast<double>(solved[c]) : period;
+            loads[c].allocated /= 2;
+        }
+    };
+
     for (const event& e : p.events) {
         if (e.size != 0) {
             size[e.object] = e.size;
-            truth[e.stack] += e.size;
+            live.truth[e.stack] += e.size;
+            allocated.truth[e.stack] += e.size;
             loads[e.size_class].live += 1;
             loads[e.size_class].allocated += 1;
-            const double q = e.size_class != 0
-                                 ? probability[e.size_class]
-                                 : 1 - std::exp(-static_cast<double>(e.size) / period);
-            if (uniform() < q) {
+            if (const double q = draw(e); q > 0) {
                 weight[e.object] = static_cast<float>(1 / q);
-                estimate[e.stack] += e.size / q;
-                ++r.samples;
-                if (tuned && ++since == 256) {
-                    since = 0;
-                    std::uint64_t periods[class_count];
-                    profile::detail::solve_periods(loads, period, periods);
-                    for (unsigned c = 1; c < class_count; ++c) {
-                        set(c, periods[c] != 0 ? static_cast<double>(periods[c]) : period);
-                        loads[c].allocated /= 2;
-                    }
-                }
+                live.estimate[e.stack] += e.size / q;
+                allocated.estimate[e.stack] += e.size / q;
+                r.samples += 1;
+                if (d.tuned && static_cast<std::uint64_t>(r.samples) % 256 == 0) tune();
             }
         } else {
             const double s = size[e.object];
-            truth[e.stack] -= s;
+            live.truth[e.stack] -= s;
             loads[e.size_class].live -= 1;
             if (weight[e.object] > 0)
-                estimate[e.stack] -= s * static_cast<double>(weight[e.object]);
+                live.estimate[e.stack] -= s * static_cast<double>(weight[e.object]);
         }
         if (++at % step != 0) continue;
-        double squares = 0;
-        for (std::uint32_t i = 0; i < p.stacks; ++i)
-            squares += (estimate[i] - truth[i]) * (estimate[i] - truth[i]);
-        r.error += std::sqrt(squares);
+        r.live_error += live.error();
+        r.allocated_error += allocated.error();
         ++moments;
     }
-    r.error /= static_cast<double>(moments);
+    r.live_error /= static_cast<double>(moments);
+    r.allocated_error /= static_cast<double>(moments);
     return r;
 }
 
-result over_seeds(const program& p, double period, bool tuned, int seeds) {
+result over_seeds(const program& p, double period, const design& d, int seeds) {
     result sum;
     for (int s = 1; s <= seeds; ++s) {
-        const result one = simulate(p, period, tuned, static_cast<std::uint64_t>(s) * 7919);
-        sum.error += one.error / seeds;
+        const result one = simulate(p, period, d, static_cast<std::uint64_t>(s) * 7919);
+        sum.live_error += one.live_error / seeds;
+        sum.allocated_error += one.allocated_error / seeds;
         sum.samples += one.samples / seeds;
     }
     return sum;
@@ -154,19 +202,20 @@ int main(int count, char** words) {
     const program p = read_trace(words[1]);
     const double period = count > 2 ? std::atof(words[2]) : 524288;
     const int seeds = count > 3 ? std::atoi(words[3]) : 20;
-    const result plain = over_seeds(p, period, false, seeds);
-    const result tuned = over_seeds(p, period, true, seeds);
-    double equal_period = period;
-    result equal = tuned;
-    for (int i = 0; i < 4; ++i) {
-        equal_period *= equal.samples / plain.samples;
-        equal = over_seeds(p, equal_period, true, seeds);
-    }
     std::printf("%s: %zu events, %u stacks, period %.0f\n", words[1], p.events.size(), p.stacks,
                 period);
-    std::printf("  one period      error %12.0f B   %8.1f samples\n", plain.error, plain.samples);
-    std::printf("  tuned           error %12.0f B   %8.1f samples   ratio %.3f\n", tuned.error,
-                tuned.samples, tuned.error / plain.error);
-    std::printf("  tuned, equal    error %12.0f B   %8.1f samples   ratio %.3f\n", equal.error,
-                equal.samples, equal.error / plain.error);
+    const result plain = over_seeds(p, period, designs[0], seeds);
+    for (const design& d : designs) {
+        double own = period;
+        result equal = over_seeds(p, own, d, seeds);
+        for (int i = 0; i < 4; ++i) {
+            own *= equal.samples / plain.samples;
+            equal = over_seeds(p, own, d, seeds);
+        }
+        std::printf(
+            "  %-10s %8.1f samples   live: error %11.0f B, ratio %.3f   allocated: ratio "
+            "%.3f\n",
+            d.name, equal.samples, equal.live_error, equal.live_error / plain.live_error,
+            equal.allocated_error / plain.allocated_error);
+    }
 }

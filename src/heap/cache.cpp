@@ -11,6 +11,8 @@ namespace {
 
 constexpr auto relaxed = std::memory_order_relaxed;
 
+constexpr std::uint64_t no_sample = std::uint64_t{1} << 60;  // objects: until further notice
+
 const slot_pointer nothing_ready = reinterpret_cast<slot_pointer>(~std::uintptr_t{0});
 
 std::size_t distance(slot_pointer from, slot_pointer to) noexcept {
@@ -79,29 +81,44 @@ void thread_cache::expose(span_class sclass, slot_pointer floor, slot_pointer to
     bin_state& st = states_[sclass];
     st.held_floor = floor;
     slot_pointer ready_floor = floor;
-    if (sampler::active()) {
-        if (drawn_in_ != sampler::epoch()) forget_draws();
-        const std::uint64_t period = sampler::period_of(sclass >> 1);
-        if (st.until_sample == 0 || st.drawn_with != period) {
-            st.until_sample = sampler::draw(class_size[sclass >> 1], period, random_);
-            st.drawn_with = period;
-        }
-        const std::size_t count = distance(floor, top);
-        if (st.until_sample > count) {
-            st.until_sample -= count;
-        } else {
-            ready_floor = top - (st.until_sample - 1);
-            st.until_sample = 0;  // due when the ready ones are gone
-        }
+    const std::size_t count = distance(floor, top);
+    if (st.until_sample > count && st.drawn_in == sampler::epoch()) [[likely]] {
+        st.until_sample -= count;
+    } else {
+        ready_floor = ready_down_to(sclass, floor, top);
     }
     b.pop.store(top, relaxed);
     b.pop_floor.store(ready_floor, relaxed);
 }
 
-// configure() has emptied the cache, so that nothing is ready that was drawn before.
-void thread_cache::forget_draws() noexcept {
-    drawn_in_ = sampler::epoch();
-    for (bin_state& st : states_) st.until_sample = 0;
+// Where the next sample is: it is drawn if it has to be (sampler.hpp). configure() has emptied the cache,
+// so that nothing is ready that was drawn before.
+[[gnu::noinline]] slot_pointer thread_cache::ready_down_to(span_class sclass, slot_pointer floor,
+                                                           slot_pointer top) noexcept {
+    bin_state& st = states_[sclass];
+    const std::size_t size = class_size[sclass >> 1];
+    // acquire; pairs with the release in begin_epoch(): the periods are not older.
+    const std::uint32_t epoch = sampling.epoch.load(std::memory_order_acquire);
+    if (st.drawn_in != epoch) {
+        st.drawn_in = epoch;
+        st.until_sample = st.rest = 0;
+    }
+    if (st.until_sample == 0 && sampler::active()) {
+        const auto drawn = sampler::draw(size, sampler::period_of(sclass >> 1), random_);
+        st.until_sample = st.rest + drawn.place;
+        st.rest = drawn.objects - drawn.place;
+        st.probability = 1 / static_cast<double>(drawn.objects);
+    } else if (st.until_sample == 0) {
+        st.until_sample = no_sample;
+    }
+    const std::size_t count = distance(floor, top);
+    if (st.until_sample > count) {
+        st.until_sample -= count;
+        return floor;
+    }
+    const slot_pointer ready_floor = top - (st.until_sample - 1);
+    st.until_sample = 0;  // due when the ready ones are gone
+    return ready_floor;
 }
 
 // The freed objects become the ready ones. What was still ready is first to follow them:
@@ -143,7 +160,7 @@ void thread_cache::put_one(span_class sclass, void* object) noexcept {
 
 void* thread_cache::sample(span_class sclass, std::size_t size) noexcept {
     void* object =
-        sampler::allocate(*core, node, sclass, size, states_[sclass].drawn_with, random_);
+        sampler::allocate(*core, node, sclass, size, states_[sclass].probability, random_);
     if (object != nullptr) ++states_[sclass].sampled;
     return object;
 }
@@ -361,7 +378,7 @@ void thread_cache::reset_counts() noexcept {
     for (bin_state& st : states_) {
         if (st.entered != 0 || st.left != 0 || st.sampled != 0)
             st.entered = st.left = st.sampled = 0;
-        st.until_sample = 0;
+        st.until_sample = st.rest = 0;
     }
 }
 

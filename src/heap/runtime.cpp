@@ -303,6 +303,7 @@ std::size_t trim() noexcept {
     default_core.trim_empty();
     trim_empty_magazines(true);
     record_core.trim_empty();
+    store.release_kept_samples();
     const std::size_t released = release_free_pages(~std::size_t{0}, true, false);
     const std::size_t before = idle_huge_bytes();
     std::size_t after = before;

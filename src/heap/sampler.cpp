@@ -2,9 +2,6 @@
 // sampler.hpp.
 #include "steady/heap/detail/sampler.hpp"
 
-#include <array>
-#include <bit>
-
 #include "steady/core/hooks.hpp"
 #include "steady/heap/detail/checks.hpp"
 #include "steady/heap/detail/central.hpp"
@@ -15,53 +12,12 @@
 
 namespace steady::detail {
 
+constinit sampling_state sampling;
+
 namespace {
 
-constinit std::atomic<std::uint64_t> period_{0};
-constinit std::atomic<std::uint64_t> class_period_[class_count] = {};  // 0: period_
-constinit std::atomic<std::uint32_t> guard_rate_{0};
-constinit std::atomic<std::uint32_t> epoch_{0};
 constinit std::atomic<std::uint64_t> large_random{0};  // one for all threads: large ones are rare
 constexpr auto relaxed = std::memory_order_relaxed;
-constexpr double ln2 = 0.693147180559945309417;
-
-// 1 / i: a division takes three times as long as a product, and a sample needs two dozen.
-constexpr auto reciprocals = [] {
-    std::array<double, 27> all{};
-    for (int i = 1; i < 27; ++i) all[static_cast<std::size_t>(i)] = 1.0 / i;
-    return all;
-}();
-
-// exp(-x) for x >= 0, to 1e-12 relative: x = k ln2 + r, Taylor for r. libm would
-// be one more library in every program that preloads us.
-double exp_minus(double x) noexcept {
-    if (x > 700) return 0;
-    const int k = static_cast<int>(x / ln2 + 0.5);
-    const double r = k * ln2 - x;  // |r| <= ln2 / 2
-    double term = 1, sum = 1;
-    for (std::size_t i = 1; i < 14; ++i) {
-        term *= r * reciprocals[i];
-        sum += term;
-    }
-    return sum * std::bit_cast<double>(static_cast<std::uint64_t>(1023 - k) << 52);
-}
-
-// -ln(u) for u in (0, 1): exponent and mantissa, the latter by the series of
-// atanh, to 1e-12.
-double minus_log(double u) noexcept {
-    const auto bits = std::bit_cast<std::uint64_t>(u);
-    const int exponent = static_cast<int>(bits >> 52) - 1023;
-    const double m = std::bit_cast<double>((bits & ((std::uint64_t{1} << 52) - 1)) |
-                                           (std::uint64_t{1023} << 52));
-    const double z = (m - 1) / (m + 1);  // m in [1, 2): |z| <= 1/3
-    double power = z, sum = 0;
-    for (std::size_t i = 1; i < 27; i += 2) {
-        sum += power * reciprocals[i];
-        power *= z * z;
-    }
-    return -(exponent * ln2 + 2 * sum);
-}
-
 // In (0, 1).
 double uniform(std::uint64_t bits) noexcept {
     return (static_cast<double>(bits >> 12) + 0.5) * 0x1p-52;
@@ -71,15 +27,8 @@ double uniform_for_large() noexcept {
     return uniform(splitmix64(large_random.fetch_add(step, relaxed))());
 }
 
-// With 1 - exp(-size / period): an exponential distance to the next sample is shorter.
-bool comes_within(std::size_t size) noexcept {
-    const std::uint64_t period = period_.load(relaxed);
-    if (period <= 1) return true;
-    return minus_log(uniform_for_large()) * static_cast<double>(period) < static_cast<double>(size);
-}
-
 bool listens() noexcept {
-    return period_.load(relaxed) != 0 && sample_hook.armed();
+    return sampler::period() != 0 && sample_hook.armed();
 }
 
 void announce(sample_event::what kind, const sample_facts& facts, void* object,
@@ -90,29 +39,29 @@ void announce(sample_event::what kind, const sample_facts& facts, void* object,
 // What a change of size makes of a sample, or of an object that was none.
 void decide(sample_facts& facts, std::size_t before, std::size_t after) noexcept {
     if (!listens()) return;
+    const double was = before == 0 ? 0 : sampler::probability(before);
+    const double is = sampler::probability(after);
     bool sampled = facts.probability > 0;
     if (!sampled) {
-        sampled = after > before && comes_within(after - before);
+        sampled = uniform_for_large() * (1 - was) < is - was;
     } else if (after < before) {
-        sampled = uniform_for_large() * facts.probability < sampler::probability(after);
+        sampled = uniform_for_large() * facts.probability < is;
     }
-    facts.probability = sampled ? sampler::probability(after) : 0;
+    facts.probability = sampled ? is : 0;
 }
 
 }  // namespace
 
 void sampler::configure(std::uint64_t period, std::uint32_t guard_rate) noexcept {
-    period_.store(period, relaxed);
-    for (auto& own : class_period_) own.store(0, relaxed);
-    guard_rate_.store(guard_rate, relaxed);
+    sampling.period.store(period, relaxed);
+    for (auto& own : sampling.class_period) own.store(period, relaxed);
+    sampling.guard_rate.store(guard_rate, relaxed);
+    sampling.active.store(period != 0 && (sample_hook.armed() || guard_rate != 0), relaxed);
     large_random.fetch_xor(os::now_ns(), relaxed);
     if (guard_rate != 0) guards::watch_faults();
-    epoch_.fetch_add(1, relaxed);
+    // release; pairs with the acquire in ready_down_to(): who sees the epoch sees the periods.
+    sampling.epoch.fetch_add(1, std::memory_order_release);
     redraw_samples();
-}
-
-std::uint32_t sampler::epoch() noexcept {
-    return epoch_.load(relaxed);
 }
 
 void sampler::large_made(sample_facts& facts, void* object, std::size_t size,
@@ -147,64 +96,45 @@ void sampler::large_arrived(sample_facts& facts, void* object, std::size_t befor
     if (facts.probability > 0) announce(sample_event::what::allocated, facts, object, after);
 }
 
-bool sampler::active() noexcept {
-    return period_.load(relaxed) != 0 && (sample_hook.armed() || guard_rate_.load(relaxed) != 0);
-}
-
-std::uint64_t sampler::period() noexcept {
-    return period_.load(relaxed);
-}
-
-std::uint64_t sampler::period_of(unsigned size_class) noexcept {
-    const std::uint64_t own = class_period_[size_class].load(relaxed);
-    return own != 0 ? own : period_.load(relaxed);
-}
-
 void sampler::set_class_periods(const std::uint64_t* periods) noexcept {
-    for (unsigned c = 1; c < class_count; ++c) class_period_[c].store(periods[c], relaxed);
+    for (unsigned c = 1; c < class_count; ++c)
+        sampling.class_period[c].store(periods[c] != 0 ? periods[c] : period(), relaxed);
 }
 
 double sampler::probability(std::size_t size, std::uint64_t period) noexcept {
-    if (period <= 1) return 1;
-    return 1 - exp_minus(static_cast<double>(size) / static_cast<double>(period));
+    return size >= period ? 1 : static_cast<double>(size) / static_cast<double>(period);
 }
 
-// ln(1 - p) is -size / period exactly, which makes the geometric draw one logarithm.
-std::uint64_t sampler::draw(std::size_t size, std::uint64_t period, wyrand& random) noexcept {
-    if (period <= 1) return 1;
-    const double objects =
-        minus_log(uniform(random())) * static_cast<double>(period) / static_cast<double>(size);
-    return objects > 1e18 ? std::uint64_t{1} << 60 : static_cast<std::uint64_t>(objects) + 1;
+sampler::stratum sampler::draw(std::size_t size, std::uint64_t period, wyrand& random) noexcept {
+    if (size >= period) return {1, 1};
+    constexpr double most = 0x1p50;
+    const double mean = static_cast<double>(period) / static_cast<double>(size);
+    const auto objects =
+        static_cast<std::uint64_t>((mean < most ? mean : most) + uniform(random()));
+    __extension__ using wide = unsigned __int128;
+    return {objects, static_cast<std::uint64_t>(wide{random()} * objects >> 64) + 1};
 }
 
 void* sampler::allocate(heap_core& core, unsigned node, span_class sclass, std::size_t size,
-                        std::uint64_t period, wyrand& random) noexcept {
-    const std::uint32_t rate = guard_rate_.load(relaxed);
+                        double probability, wyrand& random) noexcept {
+    const std::uint32_t rate = sampling.guard_rate.load(relaxed);
     const bool guarded = rate != 0 && core.is_default() && random() % rate == 0 && guards::admit();
     if (!guarded && !sample_hook.armed()) return nullptr;
-    const std::size_t class_bytes = class_size[sclass >> 1];
-    const std::uint32_t object_pages =
-        static_cast<std::uint32_t>((class_bytes + page_size.count() - 1) >> page_shift);
-    const auto made = store.make(node, {.sclass = sclass,
-                                        .kind = guarded ? span_kind::guarded : span_kind::sampled,
-                                        .page_count = object_pages + (guarded ? 1 : 0),
-                                        .object_size = class_bytes,
-                                        .owner = &core});
+    const auto made =
+        store.make_sampled(node, sclass, guarded ? span_kind::guarded : span_kind::sampled, core);
     if (!made) {
         if (guarded) guards::dismiss();
         return nullptr;
     }
     span* s = *made;
-    s->sample.requested = size;
-    s->sample.probability = probability(class_bytes, period);
+    s->sample = {size, probability};
     if (guarded && !guards::protect_tail(*s)) {
         store.destroy(s);
         guards::dismiss();
         return nullptr;
     }
     auto* object = reinterpret_cast<void*>(object_of(*s));
-    sample_hook.announce({sample_event::what::allocated, object, bytes{class_bytes}, bytes{size},
-                          s->sample.probability});
+    announce(sample_event::what::allocated, s->sample, object, class_size[sclass >> 1]);
     return object;
 }
 
@@ -217,14 +147,14 @@ std::uintptr_t sampler::object_of(const span& s) noexcept {
 
 void sampler::free(span* s, void* object) noexcept {
     if (reinterpret_cast<std::uintptr_t>(object) != object_of(*s)) report_invalid_free(object);
-    if (s->is_free(0)) report_double_free(object, *s);  // retired: guards still keep its pages
-    sample_hook.announce({sample_event::what::freed, object, bytes{s->object_size()},
-                          bytes{s->sample.requested}, s->sample.probability});
+    if (s->is_free(0))
+        report_double_free(object, *s);  // its pages are kept, see guards and span_store
+    announce(sample_event::what::freed, s->sample, object, s->object_size());
     if (s->kind == span_kind::guarded) {
         guards::retire(s);
         return;
     }
-    store.destroy(s);
+    store.destroy_sampled(s);
 }
 
 }  // namespace steady::detail

@@ -3,6 +3,7 @@
 #include "steady/heap/detail/span_store.hpp"
 
 #include <bit>
+#include <iterator>
 #include <new>
 
 #include "steady/heap/detail/runtime.hpp"
@@ -236,12 +237,16 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
 void span_store::destroy(span* s) noexcept {
     node_pages& n = nodes_[s->node];
     note_page_traffic();
-    if (destroy_locked(n, s)) scavenger_request();
+    bool idle = false;
+    {
+        const os::lock_guard guard(n.lock);
+        idle = destroy_locked(n, s);
+    }
+    if (idle) scavenger_request();
 }
 
 // Returns whether the node now has enough idle pages to wake the scavenger.
 bool span_store::destroy_locked(node_pages& n, span* s) noexcept {
-    const os::lock_guard guard(n.lock);
     if (s->kind == span_kind::large) {
         heap_core& core = *s->owner;
         ++(core.is_default() ? n.large_freed : core.large_freed_);
@@ -257,6 +262,59 @@ bool span_store::destroy_locked(node_pages& n, span* s) noexcept {
     delete_record(n, s);
     return worth_scavenging(to_bytes(n.pages.free_resident()).count(),
                             to_bytes(n.pages.in_use()).count());
+}
+
+result<span*> span_store::make_sampled(unsigned node, span_class sclass, span_kind kind,
+                                       heap_core& owner) noexcept {
+    const std::size_t size = class_size[sclass >> 1];
+    const auto object_pages =
+        static_cast<std::uint32_t>((size + page_size.count() - 1) >> page_shift);
+    const bool guarded = kind == span_kind::guarded;
+    if (object_pages == 1 && !guarded && owner.is_default()) {
+        node_pages& n = nodes_[node];
+        const os::lock_guard guard(n.lock);
+        if (n.kept_sample_count != 0) {
+            span* s = n.kept_samples[--n.kept_sample_count];
+            s->sclass = sclass;
+            s->small_size = static_cast<std::uint32_t>(size);
+            s->free_count = 0;
+            s->free_bits()[0] = 0;
+            return s;
+        }
+    }
+    return make(node, {.sclass = sclass,
+                       .kind = kind,
+                       .page_count = object_pages + (guarded ? 1 : 0),
+                       .object_size = size,
+                       .owner = &owner});
+}
+
+void span_store::destroy_sampled(span* s) noexcept {
+    node_pages& n = nodes_[s->node];
+    {
+        const os::lock_guard guard(n.lock);
+        if (s->page_count == 1 && s->owner->is_default() &&
+            n.kept_sample_count < std::size(n.kept_samples)) {
+            if (object_counts* counts = s->counts.exchange(nullptr, std::memory_order_relaxed))
+                put_counts(n, counts);
+            s->side_data.store(nullptr, std::memory_order_relaxed);
+            s->zeroed = false;
+            s->free_count = 1;  // for a second free, and for walks over live objects
+            s->free_bits()[0] = 1;
+            n.kept_samples[n.kept_sample_count++] = s;
+            return;
+        }
+    }
+    destroy(s);
+}
+
+void span_store::release_kept_samples() noexcept {
+    for (unsigned i = 0; i < node_count_; ++i) {
+        node_pages& n = nodes_[i];
+        const os::lock_guard guard(n.lock);
+        while (n.kept_sample_count != 0)
+            static_cast<void>(destroy_locked(n, n.kept_samples[--n.kept_sample_count]));
+    }
 }
 
 bool span_store::extend(span* s, std::uint32_t page_count, bool& zeroed) noexcept {

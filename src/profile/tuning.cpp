@@ -10,39 +10,7 @@
 
 namespace steady::profile::detail {
 
-// No libm: this runs in a thread that libc does not know.
 namespace {
-
-/// exp(-x) for x >= 0.
-double exp_minus(double x) noexcept {
-    if (x > 50) return 0;
-    double half = x;
-    int halvings = 0;
-    while (half > 0.5) half /= 2, ++halvings;
-    double term = 1, sum = 1;
-    for (int i = 1; i < 12; ++i) {
-        term *= -half / i;
-        sum += term;
-    }
-    while (halvings-- > 0) sum *= sum;
-    return sum;
-}
-
-/// -ln(1 - p) for p in [0, 1): by its series, after roots have brought p near 0.
-double minus_log_of_rest(double p) noexcept {
-    if (p >= 0.999999) p = 0.999999;
-    double rest = 1 - p;
-    int roots = 0;
-    while (rest < 0.9) rest = __builtin_sqrt(rest), ++roots;
-    const double q = roots == 0 ? p : 1 - rest;
-    double power = q, sum = 0;
-    for (int i = 1; i < 24; ++i) {
-        sum += power / i;
-        power *= q;
-    }
-    while (roots-- > 0) sum *= 2;
-    return sum;
-}
 
 constexpr double least = 0.25, most = 16;
 
@@ -61,7 +29,7 @@ void solve_periods(const class_load* loads, double period, std::uint64_t* period
         usual[c] = worth[c] = 0;
         if (c == 0) continue;
         const double size = class_size[c];
-        usual[c] = 1 - exp_minus(size / period);
+        usual[c] = size < period ? size / period : 1;
         if (loads[c].allocated <= 0 && loads[c].live <= 0) continue;
         // What did not come lately may come: all that lives, once in 50 looks, and one more.
         const double expected = loads[c].allocated + loads[c].live / 50 + 1;
@@ -86,7 +54,7 @@ void solve_periods(const class_load* loads, double period, std::uint64_t* period
     for (unsigned c = 1; c < class_count; ++c) {
         if (loads[c].allocated <= 0 && loads[c].live <= 0) continue;
         const double p = clipped(worth[c] * high, usual[c]);
-        const double own = class_size[c] / minus_log_of_rest(p);
+        const double own = class_size[c] / p;
         periods[c] = own < 1 ? 1 : static_cast<std::uint64_t>(own);
     }
 }

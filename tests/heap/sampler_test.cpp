@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -34,8 +35,8 @@ class listener {
 public:
     explicit listener(std::uint64_t period) {
         static_cast<void>(trim());  // nothing drawn before stays in this thread's magazines
-        sampler::configure(period, 0);
         sample_hook.install(&listener::hear, this);
+        sampler::configure(period, 0);
     }
     ~listener() {
         sample_hook.remove();
@@ -89,13 +90,12 @@ void in_new_thread(Body body) {
 
 // ---- The drawing itself, with fixed seeds.
 
-TEST(SamplerDraw, TheProbabilityIsOneMinusExpOfSizeOverPeriod) {
+TEST(SamplerDraw, TheProbabilityIsSizeOverPeriod) {
     for (const std::uint64_t period : {2u, 100u, 4096u, 524'288u, 1u << 30}) {
         sampler::configure(period, 0);
         for (std::size_t size = 1; size <= 32'768; size = size * 3 / 2 + 1) {
-            const double exact =
-                -std::expm1(-static_cast<double>(size) / static_cast<double>(period));
-            EXPECT_NEAR(sampler::probability(size) / exact, 1, 1e-4) << size << "/" << period;
+            const double exact = static_cast<double>(size) / static_cast<double>(period);
+            EXPECT_EQ(sampler::probability(size), std::min(1.0, exact)) << size << "/" << period;
         }
     }
     sampler::configure(1, 0);
@@ -103,32 +103,30 @@ TEST(SamplerDraw, TheProbabilityIsOneMinusExpOfSizeOverPeriod) {
     sampler::configure(std::uint64_t{512} << 10, 0);
 }
 
-TEST(SamplerDraw, TheObjectsUntilASampleAreGeometric) {
-    for (const std::size_t size : {8u, 112u, 1024u, 8192u, 32'768u}) {
+TEST(SamplerDraw, AStratumHasOneOverPObjectsInTheMeanAndEachIsTheSampleEquallyOften) {
+    for (const std::size_t size : {8u, 112u, 1024u, 5120u, 8192u, 32'768u}) {
         const std::uint64_t period = 8192;
-        sampler::configure(period, 0);
-        const double p = sampler::probability(size);
+        const double mean = std::max(1.0, static_cast<double>(period) / static_cast<double>(size));
         wyrand random(size);
         constexpr int draws = 200'000;
-        double sum = 0, ones = 0, beyond_mean = 0;
+        double objects = 0, first_half = 0, expected_half = 0, firsts = 0;
         for (int i = 0; i < draws; ++i) {
-            const auto n = static_cast<double>(sampler::draw(size, period, random));
-            ASSERT_GE(n, 1);
-            sum += n;
-            ones += n == 1;
-            beyond_mean += n > std::ceil(1 / p);
+            const auto s = sampler::draw(size, period, random);
+            ASSERT_GE(s.place, 1u);
+            ASSERT_LE(s.place, s.objects);
+            ASSERT_NEAR(static_cast<double>(s.objects), mean, 1);
+            objects += static_cast<double>(s.objects);
+            first_half += 2 * s.place <= s.objects;
+            expected_half += 0.5 - (s.objects % 2 == 0 ? 0 : 0.5 / static_cast<double>(s.objects));
+            firsts += s.place == 1 ? static_cast<double>(s.objects) : 0;
         }
-        const auto near = [&](double seen, double q) {
-            EXPECT_NEAR(seen / draws, q, 5 * std::sqrt(q * (1 - q) / draws)) << size;
-        };
-        EXPECT_NEAR(sum / draws, 1 / p, 5 * std::sqrt((1 - p) / (p * p) / draws)) << size;
-        near(ones, p);
-        near(beyond_mean, std::pow(1 - p, std::ceil(1 / p)));
+        EXPECT_NEAR(objects / draws, mean, 5 * 0.5 / std::sqrt(draws)) << size;
+        EXPECT_NEAR(first_half, expected_half, 5 * 0.5 * std::sqrt(draws)) << size;
+        EXPECT_NEAR(firsts / draws, 1, 5 * std::sqrt(mean / draws)) << size;
     }
-    sampler::configure(1, 0);
     wyrand random(1);
-    EXPECT_EQ(sampler::draw(8, 1, random), 1u);
-    sampler::configure(std::uint64_t{512} << 10, 0);
+    EXPECT_EQ(sampler::draw(8, 1, random).objects, 1u);
+    EXPECT_EQ(sampler::draw(8, ~std::uint64_t{0}, random).objects >> 49, 2u) << "cut, not wrapped";
 }
 
 // ---- What a listener hears.
@@ -289,6 +287,39 @@ TEST(Sampler, ASampledObjectIsAnObjectLikeAnyOther) {
         EXPECT_EQ(heard.alive.at(odd).size, bytes{112});
         detail::deallocate(odd);
     });
+}
+
+// A few spans of freed samples are kept for the next ones: they hold nothing meanwhile.
+TEST(Sampler, AFreedSampleIsNoObject) {
+    in_new_thread([] {
+        listener heard(1);
+        void* p = detail::allocate(100);
+        ASSERT_EQ(heard.alive.count(p), 1u);
+        struct search {
+            void* wanted;
+            int found = 0;
+        } of{p};
+        const auto look = [](void* context, const object_info& o) {
+            auto& s = *static_cast<search*>(context);
+            s.found += o.base == s.wanted;
+        };
+        for_each_object(look, &of);
+        EXPECT_EQ(of.found, 1);
+        detail::deallocate(p);
+        of.found = 0;
+        for_each_object(look, &of);
+        EXPECT_EQ(of.found, 0);
+        EXPECT_DEATH(detail::deallocate(p), "twice");
+        void* q = detail::allocate(3000);
+        EXPECT_EQ(q, p) << "its page serves the next sample";
+        EXPECT_EQ(find_object(q).size, usable_size(q));
+        EXPECT_GE(usable_size(q), 3000u);
+        detail::deallocate(q);
+        static_cast<void>(trim());
+        EXPECT_EQ(find_object(q).base, nullptr) << "and goes back when memory is asked for";
+    });
+    message why("test");
+    EXPECT_TRUE(detail::audit_heap(why)) << why.c_str();
 }
 
 TEST(Sampler, HeapInstancesAreSampledToo) {

@@ -1,6 +1,7 @@
 // estimate_test.cpp - estimates are unbiased, with one rate for all sizes and with tuned ones.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -110,7 +111,7 @@ TEST(Estimate, PeriodsThatChangeWhileTheProgramRunsLeaveItUnbiased) {
 using steady::profile::detail::class_load;
 
 double probability(unsigned c, double period) {
-    return 1 - std::exp(-static_cast<double>(class_size[c]) / period);
+    return std::min(1.0, static_cast<double>(class_size[c]) / period);
 }
 
 TEST(Tuning, SpendsTheSameBudgetAndLowersTheError) {

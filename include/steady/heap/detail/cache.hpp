@@ -71,7 +71,9 @@ struct bin_state {
     std::uint64_t left{0};          // objects that ever left the push magazine
     std::uint64_t sampled{0};       // objects allocated as samples: they pass no magazine
     std::uint64_t until_sample{0};  // objects until the next sample; 0: not drawn
-    std::uint64_t drawn_with{0};    // the period of that draw, or of the sample that is due
+    std::uint64_t rest{0};          // of its stratum, after it
+    double probability{0};          // of that sample, or of the one that is due
+    std::uint32_t drawn_in{0};      // sampler::epoch() of that draw
     std::uint32_t capacity{0};      // slots in use of each magazine: grows to the class's limit
     std::uint32_t slow_calls{0};    // since the capacity last grew
 };
@@ -152,7 +154,8 @@ public:
 private:
     void reopen() noexcept;
     [[nodiscard]] std::size_t cached_bytes_locked() const noexcept;
-    void forget_draws() noexcept;
+    [[nodiscard]] slot_pointer ready_down_to(span_class sclass, slot_pointer floor,
+                                             slot_pointer top) noexcept;
     void restore_draw(unsigned c) noexcept;
     void drop_magazines(unsigned c) noexcept;
     void expose(span_class sclass, slot_pointer floor, slot_pointer top) noexcept;
@@ -168,7 +171,6 @@ private:
 
     bin_state states_[span_class_count];
     wyrand random_{0};
-    std::uint32_t drawn_in_{0};  // sampler::epoch() of the draws
 };
 
 /// Slots a magazine of this class uses at most, 1..126: 64 KiB of objects up to

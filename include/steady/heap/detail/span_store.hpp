@@ -60,6 +60,9 @@ struct alignas(64) node_pages {
     count_pools<64> counts_64;
     count_pools<512> counts_512;
     count_pools<1024> counts_1024;
+    // Spans of sampled objects that were freed, for the next samples: free, and in use for P1.
+    span* kept_samples[4]{};
+    unsigned kept_sample_count{0};
     std::uint64_t span_count{0};
     std::size_t peak_in_use{0};        // pages, since the scavenger last looked
     std::atomic<std::size_t> idle{0};  // free resident pages, for those who only want to know
@@ -97,6 +100,14 @@ public:
 
     /// Gives a span back; no object of it may be in use.
     void destroy(span* s) noexcept;
+
+    /// The same for the span of one sampled object. Many come and go: a few of one page are
+    /// kept, so that the next sample need not look for pages. `guarded` has one page more.
+    [[nodiscard]] result<span*> make_sampled(unsigned node, span_class sclass, span_kind kind,
+                                             heap_core& owner) noexcept;
+    void destroy_sampled(span* s) noexcept;
+    /// Gives the kept ones back.
+    void release_kept_samples() noexcept;
 
     /// Grows a large span to `page_count` pages where it stands.
     /// `zeroed` tells whether the new pages read as zero. False if neighbours are taken.
