@@ -97,7 +97,7 @@ void thread_cache::expose(span_class sclass, slot_pointer floor, slot_pointer to
                                                            slot_pointer top) noexcept {
     bin_state& st = states_[sclass];
     const std::size_t size = class_size[sclass >> 1];
-    // acquire; pairs with the release in begin_epoch(): the periods are not older.
+    // acquire; pairs with the release in configure(): the periods are not older.
     const std::uint32_t epoch = sampling.epoch.load(std::memory_order_acquire);
     if (st.drawn_in != epoch) {
         st.drawn_in = epoch;

@@ -147,8 +147,7 @@ std::uintptr_t sampler::object_of(const span& s) noexcept {
 
 void sampler::free(span* s, void* object) noexcept {
     if (reinterpret_cast<std::uintptr_t>(object) != object_of(*s)) report_invalid_free(object);
-    if (s->is_free(0))
-        report_double_free(object, *s);  // its pages are kept, see guards and span_store
+    if (s->is_free(0)) report_double_free(object, *s);  // its pages are kept
     announce(sample_event::what::freed, s->sample, object, s->object_size());
     if (s->kind == span_kind::guarded) {
         guards::retire(s);
