@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,15 +17,20 @@ public:
     go_process(const char* program, std::size_t entries, bool strings) {
         int down[2], up[2];
         if (pipe(down) != 0 || pipe(up) != 0) std::abort();
-        child_ = fork();
-        if (child_ == 0) {
-            dup2(down[0], 0);
-            dup2(up[1], 1);
-            for (const int end : {down[0], down[1], up[0], up[1]}) close(end);
-            execl(program, program, std::to_string(entries).c_str(),
-                  strings ? "strings" : "numbers", nullptr);
-            _exit(127);
+        // Not fork(): it would make all pages of the other maps read-only for a moment, and their
+        // next writers pay.
+        posix_spawn_file_actions_t ends;
+        posix_spawn_file_actions_init(&ends);
+        posix_spawn_file_actions_adddup2(&ends, down[0], 0);
+        posix_spawn_file_actions_adddup2(&ends, up[1], 1);
+        for (const int end : {down[0], down[1], up[0], up[1]}) {
+            posix_spawn_file_actions_addclose(&ends, end);
         }
+        std::string name = program, count = std::to_string(entries),
+                    kind = strings ? "strings" : "numbers";
+        char* words[] = {name.data(), count.data(), kind.data(), nullptr};
+        if (posix_spawn(&child_, program, &ends, nullptr, words, environ) != 0) std::abort();
+        posix_spawn_file_actions_destroy(&ends);
         close(down[0]);
         close(up[1]);
         to_ = fdopen(down[1], "w");
