@@ -258,6 +258,58 @@ TEST(Interface, ASetHasTheSameInterface) {
     EXPECT_EQ(found[1], nullptr);
 }
 
+/// Takes keys for the same that == tells apart.
+struct same_last_digit {
+    bool operator()(int a, int b) const noexcept { return a % 10 == b % 10; }
+};
+struct hash_of_last_digit {
+    std::size_t operator()(int n) const noexcept { return static_cast<std::size_t>(n % 10); }
+};
+
+TEST(Interface, EqualContainersHaveEqualKeysNotOnlyEquivalentOnes) {
+    using digits = steady::set<int, hash_of_last_digit, same_last_digit>;
+    EXPECT_EQ((digits{1, 2}), (digits{2, 1}));
+    EXPECT_NE((digits{1, 2}), (digits{2, 11}));
+    using named = steady::map<int, int, hash_of_last_digit, same_last_digit>;
+    EXPECT_EQ((named{{1, 5}}), (named{{1, 5}}));
+    EXPECT_NE((named{{1, 5}}), (named{{11, 5}}));
+}
+
+template <class Container>
+void constructors_of(const std::vector<typename Container::value_type>& all,
+                     std::initializer_list<typename Container::value_type> list) {
+    std::pmr::monotonic_buffer_resource memory;
+    const typename Container::allocator_type alloc(&memory);
+    const typename Container::hasher hash;
+    const typename Container::key_equal equal;
+    const auto expect = [&](const Container& made, std::size_t entries) {
+        EXPECT_EQ(made.size(), entries);
+        EXPECT_EQ(made.get_allocator(), alloc);
+    };
+    expect(Container(alloc), 0);
+    expect(Container(9, alloc), 0);
+    expect(Container(9, hash, alloc), 0);
+    expect(Container(9, hash, equal, alloc), 0);
+    expect(Container(all.begin(), all.end(), alloc), all.size());
+    expect(Container(all.begin(), all.end(), 9, alloc), all.size());
+    expect(Container(all.begin(), all.end(), 9, hash, alloc), all.size());
+    expect(Container(all.begin(), all.end(), 9, hash, equal, alloc), all.size());
+    expect(Container(list, alloc), list.size());
+    expect(Container(list, 9, alloc), list.size());
+    expect(Container(list, 9, hash, alloc), list.size());
+    expect(Container(list, 9, hash, equal, alloc), list.size());
+}
+
+TEST(Interface, EveryConstructorOfTheStandardContainersTakesAnAllocator) {
+    using key = std::uint64_t;
+    constructors_of<steady::map<key, key, std::hash<key>, std::equal_to<key>,
+                                std::pmr::polymorphic_allocator<std::pair<const key, key>>>>(
+        {{1, 2}, {3, 4}}, {{5, 6}, {7, 8}, {9, 10}});
+    constructors_of<
+        steady::set<key, std::hash<key>, std::equal_to<key>, std::pmr::polymorphic_allocator<key>>>(
+        {1, 2}, {3, 4, 5});
+}
+
 /// Counts what is taken from it.
 struct counting_resource : std::pmr::memory_resource {
     long held = 0;

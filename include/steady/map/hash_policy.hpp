@@ -143,6 +143,21 @@ struct map_equal<K> : std::equal_to<> {};
 
 namespace detail {
 
+/// Whether two keys that Equal takes for the same are so by == as well, where they have it.
+template <class Equal, class K>
+[[nodiscard]] constexpr bool same_key(const K& a, const K& b) {
+    if constexpr (std::equality_comparable<K> && !std::same_as<Equal, map_equal<K>> &&
+                  !std::same_as<Equal, std::equal_to<K>> && !std::same_as<Equal, std::equal_to<>>) {
+        return a == b;
+    } else {
+        return true;
+    }
+}
+
+}  // namespace detail
+
+namespace detail {
+
 template <class Hash, class Key>
 [[nodiscard, gnu::always_inline]] inline std::uint64_t hash_with_seed(const Hash& hash,
                                                                       const Key& key,

@@ -70,11 +70,22 @@ public:
     }
     template <std::input_iterator It>
     map(It from, It to, const Alloc& alloc) : map(from, to, 0, Hash(), Equal(), alloc) {}
+    template <std::input_iterator It>
+    map(It from, It to, size_type entries, const Alloc& alloc)
+        : map(from, to, entries, Hash(), Equal(), alloc) {}
+    template <std::input_iterator It>
+    map(It from, It to, size_type entries, const Hash& hash, const Alloc& alloc)
+        : map(from, to, entries, hash, Equal(), alloc) {}
     map(std::initializer_list<value_type> values, size_type entries = 0, const Hash& hash = Hash(),
         const Equal& equal = Equal(), const Alloc& alloc = Alloc())
         : map(values.begin(), values.end(), entries, hash, equal, alloc) {}
     map(std::initializer_list<value_type> values, const Alloc& alloc)
         : map(values.begin(), values.end(), 0, Hash(), Equal(), alloc) {}
+    map(std::initializer_list<value_type> values, size_type entries, const Alloc& alloc)
+        : map(values.begin(), values.end(), entries, Hash(), Equal(), alloc) {}
+    map(std::initializer_list<value_type> values, size_type entries, const Hash& hash,
+        const Alloc& alloc)
+        : map(values.begin(), values.end(), entries, hash, Equal(), alloc) {}
     map(const map&) = default;
     map(map&&) noexcept = default;
     map(const map& other, const Alloc& alloc) : base(other, alloc) {}
@@ -169,11 +180,15 @@ public:
         return found;
     }
 
+    /// The same entries: each found by Equal, then keys and values compared by ==, as in
+    /// std::unordered_map. Keys without == count as equal when Equal says so.
     friend bool operator==(const map& a, const map& b) {
         if (a.size() != b.size()) return false;
         for (const auto& [key, value] : a) {
             const const_iterator other = b.find(key);
-            if (other == b.end() || !(other->second == value)) return false;
+            if (other == b.end() || !detail::same_key<Equal>(other->first, key) ||
+                !(other->second == value))
+                return false;
         }
         return true;
     }

@@ -28,6 +28,8 @@ public:
                  const Alloc& alloc = Alloc())
         : base(entries, hash, equal, alloc) {}
     set(size_type entries, const Alloc& alloc) : base(entries, Hash(), Equal(), alloc) {}
+    set(size_type entries, const Hash& hash, const Alloc& alloc)
+        : base(entries, hash, Equal(), alloc) {}
     explicit set(const Alloc& alloc) : base(alloc) {}
     template <std::input_iterator It>
     set(It from, It to, size_type entries = 0, const Hash& hash = Hash(),
@@ -35,9 +37,24 @@ public:
         : base(entries, hash, equal, alloc) {
         this->insert(from, to);
     }
+    template <std::input_iterator It>
+    set(It from, It to, const Alloc& alloc) : set(from, to, 0, Hash(), Equal(), alloc) {}
+    template <std::input_iterator It>
+    set(It from, It to, size_type entries, const Alloc& alloc)
+        : set(from, to, entries, Hash(), Equal(), alloc) {}
+    template <std::input_iterator It>
+    set(It from, It to, size_type entries, const Hash& hash, const Alloc& alloc)
+        : set(from, to, entries, hash, Equal(), alloc) {}
     set(std::initializer_list<value_type> values, size_type entries = 0, const Hash& hash = Hash(),
         const Equal& equal = Equal(), const Alloc& alloc = Alloc())
         : set(values.begin(), values.end(), entries, hash, equal, alloc) {}
+    set(std::initializer_list<value_type> values, const Alloc& alloc)
+        : set(values.begin(), values.end(), 0, Hash(), Equal(), alloc) {}
+    set(std::initializer_list<value_type> values, size_type entries, const Alloc& alloc)
+        : set(values.begin(), values.end(), entries, Hash(), Equal(), alloc) {}
+    set(std::initializer_list<value_type> values, size_type entries, const Hash& hash,
+        const Alloc& alloc)
+        : set(values.begin(), values.end(), entries, hash, Equal(), alloc) {}
     set(const set&) = default;
     set(set&&) noexcept = default;
     set(const set& other, const Alloc& alloc) : base(other, alloc) {}
@@ -64,10 +81,13 @@ public:
         return found;
     }
 
+    /// The same keys: each found by Equal, then compared by ==, as in std::unordered_set.
+    /// Keys without == count as equal when Equal says so.
     friend bool operator==(const set& a, const set& b) {
         if (a.size() != b.size()) return false;
         for (const K& key : a) {
-            if (!b.contains(key)) return false;
+            const auto other = b.find(key);
+            if (other == b.end() || !detail::same_key<Equal>(*other, key)) return false;
         }
         return true;
     }
