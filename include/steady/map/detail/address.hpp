@@ -63,8 +63,8 @@ template <class T>
                                       groups);
 }
 
-// ---- The bits of a hash that the group does not need, from the bottom: 8 for the tag, 3 for
-// the overflow bit, 4 for the slot.
+// ---- The bits of a hash that the group does not need, from the bottom: 8 for the tag, of which
+// 3 for the overflow bit as well, 4 for the slot.
 
 namespace rows {
 constexpr auto make_tag_words() noexcept {
@@ -84,17 +84,20 @@ alignas(64) inline constexpr std::array<std::uint32_t, 256> tag_words = rows::ma
     return static_cast<std::uint8_t>(tag_word_of(hash));
 }
 
-/// The bit of the overflow byte.
-alignas(8) inline constexpr std::array<std::uint8_t, 8> overflow_bits = {1,  2,  4,  8,
-                                                                         16, 32, 64, 128};
+/// The bit of the overflow byte, by the lowest byte: its place in the table of tags is known.
+alignas(64) inline constexpr auto overflow_bits = [] {
+    std::array<std::uint8_t, 256> bits{};
+    for (unsigned i = 0; i < 256; ++i) bits[i] = static_cast<std::uint8_t>(1u << i / 32);
+    return bits;
+}();
 [[gnu::always_inline]] inline std::uint8_t overflow_bit(std::uint64_t hash) noexcept {
-    return overflow_bits[hash >> 8 & 7];
+    return overflow_bits[hash & 255];
 }
 
 /// The slot of the home group that an entry would like best: an even one. A search fetches
 /// its cache line together with the tags, before it knows the slot.
 [[gnu::always_inline]] inline unsigned preferred_slot(std::uint64_t hash) noexcept {
-    return static_cast<unsigned>(hash >> 11) & 14;
+    return static_cast<unsigned>(hash >> 8) & 14;
 }
 
 // ---- The sequence of scales.

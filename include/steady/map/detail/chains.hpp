@@ -33,7 +33,8 @@ auto STEADY_TABLE_TYPE::find_chained(const Q& key, std::uint64_t hash,
         const run r = chained(block);
         for (unsigned g = 0; g < r.count; ++g) {
             position_type found;
-            if (find_in_group<false>(key, hash, r.group(g), r.slots_of(g), found)) return found;
+            if (find_in_group<false>(key, hash, group_place{r.group(g), r.slots_of(g)}, found))
+                return found;
         }
     }
     return {};

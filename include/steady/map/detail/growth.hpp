@@ -66,6 +66,54 @@ void STEADY_TABLE_TYPE::grow() {
     }
 }
 
+/// Moves all entries of a small table to one that is empty.
+STEADY_TABLE
+void STEADY_TABLE_TYPE::move_all(const run& from) noexcept {
+    const auto move = [&](const position_type& at) {
+        move_entry(hash_of_slot(at.slot()), at.slot(), *at.tag, 0);
+    };
+    constexpr std::uint64_t longest = std::max<std::uint64_t>(
+        shape::small_groups, clusters_at(shape::first_scale) * shape::groups);
+    const std::uint64_t groups = groups_in_[0], seed = seed_;
+    if (groups > longest) return from.for_each(move);  // reserve() with entries
+
+    // What is free is kept in masks, and any slot will do: the table is in the caches. Copies
+    // of members: a tag that is written could be any of them.
+    group16::mask free[longest];
+    std::fill_n(free, groups, slot_tags);
+    std::uint8_t* const tags = tags_[0];
+    Slot* const slots = slots_[0];
+    std::uint16_t homeless[shape::small_groups * group_slots];
+    unsigned left_over = 0;
+    std::uint8_t* group = from.groups;
+    Slot* here = from.slots;
+    const std::uint64_t count = from.count;
+    for (std::uint64_t g = 0; g < count; ++g, group += group_bytes, here += group_slots) {
+        for (auto m = group16{group}.match_occupied(slot_tags); m; m.drop_lowest()) {
+            const unsigned i = m.lowest();
+            std::uint64_t number;
+            if constexpr (Slot::caches_hash) {
+                number = group_number(here[i].hash, groups);
+            } else {
+                number = group_number(hash_with_seed(hash_, here[i].key(), seed), groups);
+            }
+            group16::mask left = free[number];
+            if (!left) [[unlikely]] {
+                homeless[left_over++] = static_cast<std::uint16_t>(g * group_bytes + i);
+                continue;
+            }
+            const unsigned n = left.lowest();
+            free[number] = left.drop_lowest();
+            tags[number * group_bytes + n] = group[i];
+            here[i].relocate_to(slots[number * group_slots + n]);
+        }
+    }
+    for (unsigned n = 0; n < left_over; ++n) {
+        const unsigned g = homeless[n] / group_bytes;
+        move({from.group(g), from.slots_of(g), homeless[n] % group_bytes});
+    }
+}
+
 /// One block of so many groups; all entries move there.
 STEADY_TABLE
 void STEADY_TABLE_TYPE::resize_small(unsigned group_count) {
@@ -78,9 +126,7 @@ void STEADY_TABLE_TYPE::resize_small(unsigned group_count) {
     last_ = static_cast<std::uint16_t>(group_count - 1);
     set_scales(to);
     if (from.slots != nullptr) {
-        from.for_each([&](const position_type& at) {
-            move_entry(hash_of_slot(at.slot()), at.slot(), *at.tag, 0);
-        });
+        move_all(from);
         blocks::deallocate(alloc_, reinterpret_cast<std::byte*>(from.groups),
                            shape::area(from.count));
     }
@@ -117,9 +163,7 @@ void STEADY_TABLE_TYPE::become_large(unsigned scale) {
     if (from.slots == nullptr) {
         seed_ = new_seed(memory.tags());
     } else {
-        from.for_each([&](const position_type& at) {
-            move_entry(hash_of_slot(at.slot()), at.slot(), *at.tag, 0);
-        });
+        move_all(from);
         blocks::deallocate(alloc_, reinterpret_cast<std::byte*>(from.groups),
                            shape::area(from.count));
     }

@@ -240,6 +240,7 @@ void STEADY_TABLE_TYPE::stretch_step() {
         end_pass();
     } else {
         frontier_ = lowest - 1;
+        plain_groups_ = 0;
     }
     if (spare_ != nullptr) trim_spares(shape::spares);
     large.shrinking = false;
@@ -310,6 +311,7 @@ bool STEADY_TABLE_TYPE::compress_step() noexcept {
         if (large.chained != 0) moved += move_chain(source.groups, lowest, highest, 0);
     }
     frontier_ = highest;
+    plain_groups_ = 0;
     large.state = next;
     for (std::uint64_t s = from; s <= to; ++s) tidy(cluster_at(s, 1));
     const bool in_place = !large.memory[1];

@@ -89,7 +89,21 @@ public:
     /// The home group of a hash and what a search needs there.
     struct home_place {
         std::uint8_t* group;
-        Slot* slots;
+        std::uint64_t number;
+        Slot* const* table_slots;
+
+        /// Computed when a tag agrees, and not before. The slots may be none at all, in an
+        /// empty map: hence no pointer arithmetic.
+        [[nodiscard, gnu::always_inline]] Slot* slots() const noexcept {
+            return reinterpret_cast<Slot*>(reinterpret_cast<std::uintptr_t>(*table_slots) +
+                                           number * shape::group_stride);
+        }
+    };
+    /// Any other group.
+    struct group_place {
+        std::uint8_t* group;
+        Slot* first;
+        [[nodiscard]] Slot* slots() const noexcept { return first; }
     };
 
     // ---- Looking.
@@ -98,12 +112,24 @@ public:
 
     [[nodiscard, gnu::always_inline]] home_place home_at(std::uint64_t hash) const noexcept {
         const table* const self = in_a_register(this);
-        const unsigned scale = self->scale_of(hash);
-        const std::uint64_t number = self->number_of(hash, scale);
-        return {self->tags_[scale] + number * group_bytes,
-                // The slots may be none at all, in an empty map: hence no pointer arithmetic.
-                reinterpret_cast<Slot*>(reinterpret_cast<std::uintptr_t>(self->slots_[scale]) +
-                                        number * (group_slots * sizeof(Slot)))};
+        const std::uint64_t groups = self->plain_groups_;
+        if (groups != 0) [[likely]]
+            return self->plain_home(hash, groups);
+        return self->home_of_scale(hash);
+    }
+    /// In a table of plain_groups_.
+    [[nodiscard, gnu::always_inline]] home_place plain_home(std::uint64_t hash,
+                                                            std::uint64_t groups) const noexcept {
+        return home_number(group_number(hash, groups), 0);
+    }
+    /// In any other: while a pass is under way, which scale cannot be predicted.
+    [[nodiscard, gnu::always_inline]] home_place home_of_scale(std::uint64_t hash) const noexcept {
+        const unsigned scale = scale_of(hash);
+        return home_number(number_of(hash, scale), scale);
+    }
+    [[nodiscard, gnu::always_inline]] home_place home_number(std::uint64_t number,
+                                                             unsigned scale) const noexcept {
+        return {tags_[scale] + number * group_bytes, number, &slots_[scale]};
     }
 
     template <class Q>
@@ -126,15 +152,19 @@ public:
 
     template <class Q>
     [[nodiscard, gnu::always_inline]] position_type find(const Q& key, std::uint64_t hash) const {
-        return find_from(key, hash, home_at(hash));
+        const table* const self = in_a_register(this);
+        const std::uint64_t groups = self->plain_groups_;
+        if (groups != 0) [[likely]]
+            return find_from<false>(key, hash, self->plain_home(hash, groups));
+        return find_from<true>(key, hash, self->home_of_scale(hash));
     }
 
-    /// The same for a place that was computed before.
-    template <class Q>
+    /// The same for a place that was computed before. Ahead: see find_in_group().
+    template <bool Ahead, class Q>
     [[nodiscard, gnu::always_inline]] position_type find_from(const Q& key, std::uint64_t hash,
                                                               const home_place& at) const {
         position_type found;
-        if (find_in_group<true>(key, hash, at.group, at.slots, found)) [[likely]]
+        if (find_in_group<Ahead>(key, hash, at, found)) [[likely]]
             return found;
         if ((at.group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
             return {};
@@ -148,8 +178,9 @@ public:
         const auto* const aligned =
             static_cast<const std::uint8_t*>(__builtin_assume_aligned(at.group, group_bytes));
         if (auto m = group16{aligned}.match_word(tag_word_of(hash), slot_tags)) {
+            Slot* const slots = at.slots();
             do {
-                Slot* const slot = at.slots + m.lowest();
+                Slot* const slot = slots + m.lowest();
                 if (is_key(*slot, key, hash)) [[likely]] {
                     if (slot == nullptr) __builtin_unreachable();
                     return slot;
@@ -172,7 +203,7 @@ public:
     [[gnu::always_inline]] home_place prefetch_home(std::uint64_t hash) const noexcept {
         const home_place at = home_at(hash);
         __builtin_prefetch(at.group);
-        prefetch_slot(at.slots, hash);
+        prefetch_slot(at.slots(), hash);
         return at;
     }
 
@@ -186,11 +217,14 @@ public:
     [[gnu::always_inline]] std::pair<position_type, bool> find_or_make(const Q& key, Make&& make) {
         const std::uint64_t hash = hash_of(key);
         const home_place at = home_at(hash);
-        if (const position_type found = find_from(key, hash, at)) return {found, false};
+        if (const position_type found = find_from<true>(key, hash, at)) return {found, false};
         const auto empty = group16{at.group}.match_empty(slot_tags);
         new_place fresh;
         if (size_ < grow_at_ && empty) [[likely]] {
-            fresh = {{at.group, at.slots, choose_slot(empty, at.slots, hash)}, hash};
+            Slot* const slots = at.slots();
+            const unsigned i =
+                plain_groups_ != 0 ? empty.lowest() : choose_slot(empty, slots, hash);
+            fresh = {{at.group, slots, i}, hash};
         } else {
             fresh = place_new(key, hash);
         }
@@ -261,11 +295,12 @@ public:
             static_cast<const std::uint8_t*>(__builtin_assume_aligned(home.group, group_bytes));
         // As find_from(), but what is found at home stays in registers.
         if (auto m = group16{aligned}.match_word(tag_word_of(hash), slot_tags)) {
-            prefetch_slot(home.slots, hash);
+            Slot* const slots = home.slots();
+            if (plain_groups_ == 0) prefetch_slot(slots, hash);
             do {
                 const unsigned i = m.lowest();
-                if (is_key(home.slots[i], key, hash)) [[likely]] {
-                    erase_and_tidy({home.group, home.slots, i}, home.group[group_slots]);
+                if (is_key(slots[i], key, hash)) [[likely]] {
+                    erase_and_tidy({home.group, slots, i}, home.group[group_slots]);
                     return true;
                 }
             } while (m.drop_lowest());
@@ -376,6 +411,8 @@ private:
     using run = group_run<Slot>;
     using region = table_region<Alloc, shape>;
 
+    // Bytes of slots that a core's own cache holds: there an entry is found sooner than asked for.
+    static constexpr std::size_t cached_bytes = std::size_t{1} << 19;
     // Erasures from groups with overflow after which one cluster is tidied.
     static constexpr unsigned tidy_credit = 192;
     // Entries for which a small table has room enough.
@@ -439,19 +476,20 @@ private:
     /// Ahead      also fetch the line where the entry most likely is. The request stands
     ///            behind the branch on purpose: a processor that expects a match sends it
     ///            before the tags have come, one that expects a miss does not send it.
-    template <bool Ahead, class Q>
+    template <bool Ahead, class Q, class Place>
     [[nodiscard, gnu::always_inline]] bool find_in_group(const Q& key, std::uint64_t hash,
-                                                         std::uint8_t* group, Slot* slots,
+                                                         const Place& place,
                                                          position_type& found) const {
         // Groups are aligned, which lets the comparison read memory itself.
         const auto* const aligned =
-            static_cast<const std::uint8_t*>(__builtin_assume_aligned(group, group_bytes));
+            static_cast<const std::uint8_t*>(__builtin_assume_aligned(place.group, group_bytes));
         auto m = group16{aligned}.match_word(tag_word_of(hash), slot_tags);
         if (m) {
+            Slot* const slots = place.slots();
             if constexpr (Ahead) prefetch_slot(slots, hash);
             do {
                 const unsigned i = m.lowest();
-                const position_type at{group, slots, i};
+                const position_type at{place.group, slots, i};
                 if (is_key(*at.entry, key, hash)) [[likely]] {
                     if (at.entry == nullptr) __builtin_unreachable();  // != end() is known
                     found = at;
@@ -470,7 +508,8 @@ private:
         for (unsigned n = 1; n <= at.last(); ++n) {
             const unsigned g = at.home ^ n;
             position_type found;
-            if (find_in_group<false>(key, hash, at.group(g), at.slots_of(g), found)) return found;
+            if (find_in_group<false>(key, hash, group_place{at.group(g), at.slots_of(g)}, found))
+                return found;
             if ((at.group(g)[group_slots] & overflow_bit(hash)) == 0) return {};
         }
         return find_chained(key, hash, at);
@@ -548,6 +587,7 @@ private:
     using time_point = std::chrono::steady_clock::time_point;
     [[gnu::noinline]] void grow();
     void resize_small(unsigned group_count);
+    void move_all(const run& from) noexcept;
     void become_large(unsigned scale);
     void become_small();
     void begin_pass();
@@ -597,6 +637,7 @@ private:
             slots_[s] = nullptr;
         }
         frontier_ = ~std::uint64_t{0};
+        plain_groups_ = 1;
         large_ = nullptr;
         spare_ = nullptr;
         size_ = grow_at_ = shrink_at_ = 0;
@@ -612,6 +653,7 @@ private:
             std::swap(slots_[s], other.slots_[s]);
         }
         std::swap(frontier_, other.frontier_);
+        std::swap(plain_groups_, other.plain_groups_);
         std::swap(large_, other.large_);
         std::swap(spare_, other.spare_);
         std::swap(size_, other.size_);
@@ -632,6 +674,7 @@ private:
             slots_[s] = r.slots;
         }
         frontier_ = ~std::uint64_t{0};
+        plain_groups_ = r.count * shape::group_stride <= cached_bytes ? r.count : 0;
     }
 
     // walk.hpp
@@ -645,6 +688,7 @@ private:
     std::uint64_t groups_in_[2] = {1, 1};
     std::uint64_t frontier_ = ~std::uint64_t{0};  // the highest hash of the low scale
     std::uint64_t seed_ = default_seed;
+    std::uint64_t plain_groups_ = 1;  // of a table at one scale that fits a core's cache, or 0
     std::uint8_t* tags_[2] = {empty_group_pointer(), empty_group_pointer()};
     Slot* slots_[2] = {nullptr, nullptr};
     std::size_t size_ = 0;
