@@ -77,7 +77,7 @@ std::uint32_t most_carried(std::uint32_t capacity) noexcept {
 // Makes [floor, top) the content of the pop magazine: ready up to the object
 // that is the next sample, held from there on.
 void thread_cache::expose(span_class sclass, slot_pointer floor, slot_pointer top) noexcept {
-    bin& b = bins[sclass];
+    const bin b = bins[sclass];
     bin_state& st = states_[sclass];
     st.held_floor = floor;
     slot_pointer ready_floor = floor;
@@ -124,7 +124,7 @@ void thread_cache::expose(span_class sclass, slot_pointer floor, slot_pointer to
 // The freed objects become the ready ones. What was still ready is first to follow them:
 // it lies at the bottom of the new push magazine, and was neither allocated nor freed.
 void thread_cache::swap_magazines(span_class sclass) noexcept {
-    bin& b = bins[sclass];
+    const bin b = bins[sclass];
     bin_state& st = states_[sclass];
     const slot_pointer floor = st.push_floor;
     const slot_pointer top = b.push.load(relaxed);
@@ -219,7 +219,7 @@ void* thread_cache::allocate(span_class sclass, std::size_t size) noexcept {
     const os::lock_guard guard(lock);
     ++slow_calls;
     if (closed) reopen();
-    bin& b = bins[sclass];
+    const bin b = bins[sclass];
     bin_state& st = states_[sclass];
     for (;;) {
         const slot_pointer top = b.pop.load(relaxed);
@@ -247,7 +247,7 @@ void* thread_cache::allocate(span_class sclass, std::size_t size) noexcept {
 
 // The push magazine is full and the pop magazine almost so: the objects leave the thread.
 void thread_cache::send_push_magazine(span_class sclass) noexcept {
-    bin& b = bins[sclass];
+    const bin b = bins[sclass];
     bin_state& st = states_[sclass];
     const slot_pointer floor = st.push_floor;
     const slot_pointer top = b.push.load(relaxed);
@@ -276,7 +276,7 @@ void thread_cache::free(span_class sclass, void* object) noexcept {
     const os::lock_guard guard(lock);
     ++slow_calls;
     if (closed) reopen();
-    bin& b = bins[sclass];
+    const bin b = bins[sclass];
     bin_state& st = states_[sclass];
     if (st.push_magazine == nullptr) {
         if (!is_cached_when_freed(sclass) || (st.push_magazine = get_empty_magazine()) == nullptr) {
@@ -313,7 +313,7 @@ void thread_cache::free(span_class sclass, void* object) noexcept {
 void thread_cache::return_large_objects() noexcept {
     for (unsigned c = 2 * size_class_of(2048); c < span_class_count; ++c) {
         bin_state& st = states_[c];
-        bin& b = bins[c];
+        const bin b = bins[c];
         const slot_pointer top = b.push.load(relaxed);
         if (top == st.push_floor) continue;
         st.left += distance(st.push_floor, top);
@@ -336,7 +336,7 @@ void thread_cache::restore_draw(unsigned c) noexcept {
 }
 
 void thread_cache::drop_magazines(unsigned c) noexcept {
-    bin& b = bins[c];
+    const bin b = bins[c];
     bin_state& st = states_[c];
     if (st.pop_magazine != nullptr) put_empty_magazine(st.pop_magazine);
     if (st.push_magazine != nullptr) put_empty_magazine(st.push_magazine);
@@ -353,7 +353,7 @@ void thread_cache::flush_all() noexcept {
     const os::lock_guard guard(lock);
     if (closed) reopen();
     for (unsigned c = 0; c < span_class_count; ++c) {
-        bin& b = bins[c];
+        const bin b = bins[c];
         bin_state& st = states_[c];
         const auto sclass = static_cast<span_class>(c);
         if (st.pop_magazine == nullptr && st.push_magazine == nullptr) continue;
@@ -396,7 +396,7 @@ void thread_cache::drain_closed() noexcept {
     const os::lock_guard guard(lock);
     if (!closed) return;  // the owner came back first
     for (unsigned c = 0; c < span_class_count; ++c) {
-        bin& b = bins[c];
+        const bin b = bins[c];
         bin_state& st = states_[c];
         const auto sclass = static_cast<span_class>(c);
         const slot_pointer top = b.pop.load(relaxed);
@@ -418,7 +418,7 @@ void thread_cache::drain_closed() noexcept {
 
 void thread_cache::reopen() noexcept {
     for (unsigned c = 0; c < span_class_count; ++c) {
-        bin& b = bins[c];
+        const bin b = bins[c];
         bin_state& st = states_[c];
         if (st.pop_magazine == nullptr) {
             b.pop_floor.store(nullptr, relaxed);
@@ -462,7 +462,7 @@ std::size_t thread_cache::cached_bytes() noexcept {
     return cached_bytes_locked();
 }
 
-std::size_t thread_cache::cached_bytes_locked() const noexcept {
+std::size_t thread_cache::cached_bytes_locked() noexcept {
     std::size_t sum = 0;
     for (unsigned c = 0; c < span_class_count; ++c) {
         const bin_state& st = states_[c];
@@ -481,7 +481,7 @@ bool thread_cache::idle_for(std::uint32_t ticks) noexcept {
 }
 
 bool thread_cache::holds(span_class sclass, const void* object) noexcept {
-    const bin& b = bins[sclass];
+    const bin b = bins[sclass];
     const bin_state& st = states_[sclass];
     const auto among = [object](slot_pointer from, slot_pointer to) noexcept {
         for (; from < to; ++from) {

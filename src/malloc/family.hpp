@@ -47,9 +47,9 @@ STEADY_SLOW inline void* out_of_memory() noexcept {
 
 /// Pops from the thread's magazine of this class; nullptr when none is ready.
 [[gnu::always_inline]] inline void* pop(span_class sclass) noexcept {
-    bin& b = current_cache->bins[sclass];
+    const bin b = current_cache->bins[sclass];
     const slot_pointer top = b.pop.load(std::memory_order_relaxed);
-    if (top <= b.pop_floor.load(std::memory_order_relaxed)) [[unlikely]]
+    if (!is_above(top, b.pop_floor)) [[unlikely]]
         return nullptr;
     b.pop.store(top - 1, std::memory_order_relaxed);
     void* p = top[-1].load(std::memory_order_relaxed);
@@ -84,9 +84,9 @@ STEADY_SLOW inline void* out_of_memory() noexcept {
     const std::size_t page = heap_map.page_of(reinterpret_cast<std::uintptr_t>(p));
     if (page >= ready) [[unlikely]]
         return false;
-    bin& b = current_cache->bins[heap_map.class_of_page[page].load(std::memory_order_relaxed)];
+    const bin b = current_cache->bins[heap_map.class_of_page[page].load(std::memory_order_relaxed)];
     const slot_pointer top = b.push.load(std::memory_order_relaxed);
-    if (top >= b.push_end.load(std::memory_order_relaxed)) [[unlikely]]
+    if (!is_below(top, b.push_end)) [[unlikely]]
         return false;
     top->store(p, std::memory_order_relaxed);
     // release; pairs with the acquire in drain_closed, as in deallocate() of front.hpp.

@@ -36,7 +36,7 @@ public:
     ~own_cache() { cache->flush_all(); }
 
     void* allocate(span_class sclass) {
-        bin& b = cache->bins[sclass];
+        const bin b = cache->bins[sclass];
         const slot_pointer top = b.pop.load();
         if (top > b.pop_floor.load()) {
             b.pop.store(top - 1);
@@ -46,7 +46,7 @@ public:
         return cache->allocate(sclass, class_size[sclass >> 1]);
     }
     void free(span_class sclass, void* p) {
-        bin& b = cache->bins[sclass];
+        const bin b = cache->bins[sclass];
         const slot_pointer top = b.push.load();
         if (top < b.push_end.load()) {
             top->store(p);
@@ -71,7 +71,8 @@ public:
 
 void expect_ordered(thread_cache& cache) {
     if (cache.closed) return;
-    for (const bin& b : cache.bins) {
+    for (unsigned k = 0; k < span_class_count; ++k) {
+        const bin b = cache.bins[k];
         ASSERT_LE(b.pop_floor.load(), b.pop.load()) << "K1";
         ASSERT_LE(b.push.load(), b.push_end.load()) << "K2";
     }
@@ -155,7 +156,8 @@ TEST(Cache, ZeroedMemoryIsAnEmptyCache) {  // K4
     own_core core;
     alignas(64) static unsigned char zeros[sizeof(thread_cache)];
     auto* cache = reinterpret_cast<thread_cache*>(zeros);
-    for (const bin& b : cache->bins) {
+    for (unsigned k = 0; k < span_class_count; ++k) {
+        const bin b = cache->bins[k];
         ASSERT_FALSE(b.pop.load() > b.pop_floor.load()) << "the first malloc must be slow";
         ASSERT_FALSE(b.push.load() < b.push_end.load()) << "and the first free";
     }
@@ -173,7 +175,8 @@ TEST(Cache, AnEmptiedCacheIsLikeZeroedMemory) {  // K4
     for (int i = 0; i < 200; ++i) some.push_back(c.allocate(of_64));
     for (int i = 0; i < 100; ++i) c.free(of_64, some[static_cast<unsigned>(i)]);
     c.cache->flush_all();
-    for (const bin& b : c.cache->bins) {
+    for (unsigned k = 0; k < span_class_count; ++k) {
+        const bin b = c.cache->bins[k];
         ASSERT_EQ(b.pop.load(), nullptr);
         ASSERT_EQ(b.pop_floor.load(), nullptr);
         ASSERT_EQ(b.push.load(), nullptr);
@@ -192,7 +195,8 @@ TEST(Cache, TheOneThatThreadsStartWithIsNeverWritten) {
         }).join();
     }
     static_cast<void>(trim());
-    for (const bin& b : detail::empty_cache.bins) {
+    for (unsigned k = 0; k < span_class_count; ++k) {
+        const bin b = detail::empty_cache.bins[k];
         EXPECT_EQ(b.pop.load(), nullptr);
         EXPECT_EQ(b.pop_floor.load(), nullptr);
         EXPECT_EQ(b.push.load(), nullptr);
@@ -307,7 +311,7 @@ TEST(Thief, APopUnderWayGetsAnObjectNobodyElseGets) {
     for (int held = 1; held <= 10; ++held) {
         own_cache c;
         std::set<void*> live;
-        bin& b = c.cache->bins[of_64];
+        const bin b = c.cache->bins[of_64];
         do {
             live.insert(c.allocate(of_64));
         } while (b.pop.load() - b.pop_floor.load() != held);
@@ -335,7 +339,7 @@ TEST(Thief, APushUnderWayIsNotLost) {
         c.free(of_64, some[10]);
         for (int i = 0; i < before; ++i) c.free(of_64, some[static_cast<unsigned>(i)]);
 
-        bin& b = c.cache->bins[of_64];
+        const bin b = c.cache->bins[of_64];
         const slot_pointer top = b.push.load();  // load and comparison
         ASSERT_LT(top, b.push_end.load());
         c.cache->close();

@@ -57,9 +57,9 @@ void deallocate_slow(void* p) noexcept;
 /// Pops an object of `sclass`. `size` is what the program asked for (samples
 /// report it). nullptr when there is no memory.
 [[nodiscard]] inline void* allocate_class(span_class sclass, std::size_t size) noexcept {
-    bin& b = current_cache->bins[sclass];
+    const bin b = current_cache->bins[sclass];
     const slot_pointer top = b.pop.load(std::memory_order_relaxed);
-    if (top > b.pop_floor.load(std::memory_order_relaxed)) [[likely]] {
+    if (is_above(top, b.pop_floor)) [[likely]] {
         b.pop.store(top - 1, std::memory_order_relaxed);
         return top[-1].load(std::memory_order_relaxed);
     }
@@ -84,9 +84,10 @@ inline void deallocate(void* p) noexcept {
     const std::size_t ready = heap_map.pages_ready.load(std::memory_order_acquire);
     const std::size_t page = heap_map.page_of(reinterpret_cast<std::uintptr_t>(p));
     if (page < ready) [[likely]] {
-        bin& b = current_cache->bins[heap_map.class_of_page[page].load(std::memory_order_relaxed)];
+        const bin b =
+            current_cache->bins[heap_map.class_of_page[page].load(std::memory_order_relaxed)];
         const slot_pointer top = b.push.load(std::memory_order_relaxed);
-        if (top < b.push_end.load(std::memory_order_relaxed)) [[likely]] {
+        if (is_below(top, b.push_end)) [[likely]] {
             top->store(p, std::memory_order_relaxed);
             // release; pairs with the acquire in drain_closed: a thief that sees the
             // object also sees everything its last owner did with it.
