@@ -92,16 +92,18 @@ std::uint32_t* find_and_remember(const void* p) noexcept {
     remembered.shift[slot] = shift;
     remembered.counters[slot] = counters;
     remembered.page[slot] = at >> page_shift;
-    any_remembered.store(true, std::memory_order_relaxed);
+    // release; pairs with the exchange in forget_pages: whoever takes the flag sees the page.
+    any_remembered.store(true, std::memory_order_release);
     return counters + ((at * factor + shift) >> 32);
 }
 
 void forget_pages() noexcept {
     if (!any_remembered.load(std::memory_order_relaxed)) return;
-    // Several threads may come here at once; whoever reads is alone.
+    // Several threads may come here at once, the heap's own beside the program's only one:
+    // what is remembered behind this loop's back leaves the flag set for the next.
+    if (!any_remembered.exchange(false, std::memory_order_acq_rel)) return;
     for (std::uintptr_t& page : remembered.page)
         __atomic_store_n(&page, remembered_pages::none, __ATOMIC_RELAXED);
-    any_remembered.store(false, std::memory_order_relaxed);
 }
 
 share_counter* make_share_count(const void* p) noexcept {

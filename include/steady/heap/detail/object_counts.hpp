@@ -99,7 +99,8 @@ static_assert(sizeof(share_counter) == 4, "a locked add of 4 bytes");
 ///   counter of `at`  =  counters + ((at * factor + shift) >> 32)     as in share_count():
 ///                       shift = -base * factor, so the sum is (at - base) * divmul
 ///
-/// Pages without counters have a single one, no_share_count, which nobody reads.
+/// Pages without counters have a single one, no_share_count, whose value says nothing: slices
+/// that were never counted up are counted down there, and free_array() sets it up again.
 /// Threads  read and filled by the only thread of the process; any thread may forget.
 struct remembered_pages {
     static constexpr std::size_t slots = 256;  // 2 MiB of shared objects

@@ -56,7 +56,8 @@ inline constinit std::uint64_t zerobase = 0;
 #endif
 }
 
-/// One more slice looks into the array at `p`; nil and foreign memory are left alone.
+/// One more slice looks into the array at `p`. For nil and foreign memory a lone thread counts
+/// what nobody reads.
 [[gnu::always_inline]] inline void share(const void* p) noexcept {
     if (one_thread_only()) [[likely]]
         ++*lone_share_count(p);
@@ -67,10 +68,15 @@ inline constinit std::uint64_t zerobase = 0;
 
 /// The last slice is gone: destroys the elements, if they need it, and frees the array.
 [[gnu::noinline]] inline void free_array(const void* p, std::size_t view_bytes) noexcept {
+    share_counter* const count = share_count(p);
+    if (count == nullptr) {  // nobody counts these; a lone thread has counted down to 0
+        *lone_share_count(p) = unshared;
+        return;
+    }
     const object_info object = find_object(p);
     if (small_view_hook.armed()) [[unlikely]]
         announce_small_view(small_view_event::what::held_alone, p, view_bytes, object.size);
-    share_count(p)->store(unshared, std::memory_order_relaxed);  // OC1
+    count->store(unshared, std::memory_order_relaxed);  // OC1
     if (object_extra* extra = extra_of(p, false); extra != nullptr && extra->destroy != nullptr) {
         const object_extra last = *extra;
         *extra = {0, nullptr};  // OC3
