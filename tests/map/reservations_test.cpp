@@ -133,6 +133,23 @@ TEST(Reservations, R2ASmallOneCanBeKeptWhateverElseIs) {
     steady::release_spare_map_memory();
 }
 
+TEST(Reservations, TheRangeWithTheFewestPagesIsTakenFirst) {
+    steady::release_spare_map_memory();
+    { numbers large(1'000'000), small(200'000); }
+    numbers m;
+    fill(m, 150'000);
+    EXPECT_LT(m.memory().total().count(), 10u << 20) << "the large one's pages are not its own";
+    steady::release_spare_map_memory();
+}
+
+TEST(Reservations, ATableThatARangeHasNoRoomForIsABlock) {
+    using steady::detail::reservation;
+    constexpr steady::detail::region_sizes sizes{{16, 8}, true};
+    constexpr std::uint64_t most = sizes.room_in(reservation::usual_size);
+    static_assert(sizes.block_for(most) == 0 && sizes.room_for(most) == most);
+    static_assert(sizes.block_for(most + 1) != 0 && sizes.room_for(most + 1) == 2 * (most + 1));
+}
+
 TEST(Reservations, MapsOfManyThreadsDoNotShareARange) {
     std::vector<std::thread> threads;
     for (std::uint64_t t = 0; t < 4; ++t) {

@@ -141,7 +141,7 @@ void STEADY_TABLE_TYPE::become_large(unsigned scale) {
     const run from{tags_[0], slots_[0], groups_in_[0]};
     const std::uint64_t groups = clusters_at(scale) * shape::groups;
     region memory = region::make(alloc_, groups);
-    memory.populate(groups);
+    if (!huge_pages_) memory.populate(groups);  // they would be small ones
     std::byte* state = nullptr;
     try {
         // Small tables have no chains, so a bad hash shows here.
@@ -224,7 +224,8 @@ void STEADY_TABLE_TYPE::shrink_a_little() noexcept {
         constexpr std::uint32_t erasures_per_step = 16;
         ++large_->erasures;
         if (!large_->shrinking) {
-            if (is_patient() && large_->erasures < 2 * size_) return;
+            // Emptying it takes an eighth of what it can hold.
+            if (is_patient() && large_->erasures < grow_at_ / 4) return;
             large_->shrinking = true;
             set_limits();
         }

@@ -5,7 +5,7 @@
 //                    moves to the next region cluster by cluster, as part of a pass
 //   then             with std::allocator addresses for ever: a reservation of 16 GiB, of which
 //                    nothing counts before it is touched (less where the system refuses);
-//                    with any other allocator as before
+//                    with any other allocator, and for tables that it has no room for, as before
 
 #pragma once
 
@@ -61,7 +61,9 @@ struct region_sizes {
     /// Bytes asked of the allocator; 0: the region is a reservation.
     [[nodiscard]] constexpr std::size_t block_for(std::uint64_t groups) const noexcept {
         const std::size_t size = of.area(2 * groups);
-        return from_system && size > largest_block ? 0 : size;
+        const bool reserves =
+            from_system && size > largest_block && room_in(reservation::usual_size) >= groups;
+        return reserves ? 0 : size;
     }
     /// Groups there will be room for.
     [[nodiscard]] constexpr std::uint64_t room_for(std::uint64_t groups) const noexcept {

@@ -79,16 +79,25 @@ public:
     static constexpr std::size_t all_shares = std::size_t{64} << 20;
     static constexpr std::size_t least_share = std::size_t{4} << 20;
 
-    /// A range of the usual size, with pages if one was kept; false when there is none.
+    /// A range of the usual size, of those kept the one with the fewest pages: what the new
+    /// table does not use of them is nobody's as long as it lives. False when there is none.
     static bool take(reservation& r) noexcept {
+        bool found = false;
         for (auto& cell : cells_) {
             if (cell.load(std::memory_order_relaxed) == nullptr) continue;
-            // acquire; pairs with the release in give_back()
+            // acquire; pairs with the release in keep()
             std::byte* const start = cell.exchange(nullptr, std::memory_order_acquire);
             if (start == nullptr) continue;
-            r = *std::launder(reinterpret_cast<reservation*>(start));
-            return true;
+            const reservation one = *std::launder(reinterpret_cast<reservation*>(start));
+            if (found && one.paged.total() >= r.paged.total()) {
+                keep(start);
+                continue;
+            }
+            if (found) keep(r.start);
+            r = one;
+            found = true;
         }
+        if (found) return true;
         if (!r.map(reservation::usual_size)) return false;
         if (!limited()) change_share(r, least_share);
         return true;

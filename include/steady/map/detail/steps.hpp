@@ -244,6 +244,7 @@ void STEADY_TABLE_TYPE::stretch_step() {
     }
     if (spare_ != nullptr) trim_spares(shape::spares);
     large.shrinking = false;
+    large.erasures = 0;
     ++large.splits;
     large.moved += moved;
     ++relocations_;
