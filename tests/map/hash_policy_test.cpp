@@ -1,5 +1,6 @@
 // hash_policy_test.cpp - seeds, and what bad and hostile hashing costs: counted in groups
 // that a search reads, because that is what a flood makes worse.
+#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -45,13 +46,26 @@ TEST(HashPolicy, H1_KeysChosenToCollideInOneMapAreOrdinaryInAnother) {
     EXPECT_EQ(good.chained_blocks, 0u);
 }
 
+/// One multiplication does not hide every stride from every seed: about one map in two hundred
+/// has up to three times the chains of random keys. So of five maps the middle one must be
+/// even, and none may be bad.
 template <class Make>
 void expect_even(Make make, const char* what) {
-    keys k;
-    for (std::uint64_t i = 0; i < 50000; ++i) k.insert(make(i));
-    const auto s = k.stats();
-    EXPECT_LT(static_cast<double>(s.displaced) / static_cast<double>(s.entries), 0.10) << what;
-    EXPECT_LT(s.chained_blocks, s.clusters / 20) << what;
+    constexpr std::size_t maps = 5;
+    std::vector<double> displaced, chained;
+    for (std::size_t m = 0; m < maps; ++m) {
+        keys k;
+        for (std::uint64_t i = 0; i < 50000; ++i) k.insert(make(i));
+        const auto s = k.stats();
+        displaced.push_back(static_cast<double>(s.displaced) / static_cast<double>(s.entries));
+        chained.push_back(static_cast<double>(s.chained_blocks) / static_cast<double>(s.clusters));
+    }
+    std::sort(displaced.begin(), displaced.end());
+    std::sort(chained.begin(), chained.end());
+    EXPECT_LT(displaced[maps / 2], 0.10) << what;
+    EXPECT_LT(chained[maps / 2], 0.05) << what;
+    EXPECT_LT(displaced.back(), 0.25) << what;
+    EXPECT_LT(chained.back(), 0.20) << what;
 }
 
 TEST(HashPolicy, KeysWithPatternsAreSpread) {
