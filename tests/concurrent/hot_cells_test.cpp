@@ -32,7 +32,7 @@ TEST(hot_cells, nothing_becomes_hot_under_even_traffic) {
     steady::hot_cells<std::uint64_t> cells;
     for (std::uint64_t i = 0; i < 500'000; ++i) cells.add(i % 1000, 1);
     EXPECT_EQ(cells.stats().promotions, 0u);
-    EXPECT_GT(cells.stats().samples, 250u);
+    EXPECT_GT(cells.stats().samples, 1500u);
 }
 
 TEST(hot_cells, keys_that_would_share_a_counter_modulo_1024_do_not) {

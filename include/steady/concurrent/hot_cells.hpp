@@ -1,10 +1,8 @@
 // hot_cells.hpp - finds the few keys that get most of the writes while the program runs, and
 // gives each a place of its own, so that they stop disturbing each other and everybody else.
 //
-//   every 1024th write of a thread (256th while a key is hot)
-//                                   -> its own sketch: 32 counters, Space-Saving
-//   a key with a quarter of 32 samples and more is promoted at once
-//   every 128 samples               -> keys with 1/16 of them and more are promoted;
+//   every 256th write of a thread   -> its own sketch: 32 counters, Space-Saving
+//   every 256 such samples          -> keys with 1/16 of them and more are promoted;
 //                                      hot keys with less than 1/64 for two windows cool
 //
 //   cold   the value is in the map
@@ -23,9 +21,7 @@
 //   K2  No write is lost or counted twice at a promotion or a demotion.
 //   K3  read() is linearizable: it accepts stripes whose versions are all the same before
 //       and after, the map's part having been read between.
-//   K4  While no key is hot, an add pays one thread-local countdown. A thread that has not yet
-//       noticed that a key is hot writes to the map: added there a counter is as right as in its
-//       stripe, and a last value is stored only where it is looked for (K2).
+//   K4  While no key is hot, an operation pays one load and one thread-local countdown.
 //
 // Cost    hot add: one lock of a line that usually belongs to this processor, 7 ns.
 // Source  Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k
@@ -68,8 +64,8 @@ class hot_cells {
 public:
     static constexpr unsigned cells = 16;
     static constexpr unsigned stripes = 16;
-    static constexpr unsigned sample_every = 1024, sample_every_when_hot = 256;
-    static constexpr unsigned window = 128;  // samples of one thread
+    static constexpr unsigned sample_every = 256;
+    static constexpr unsigned window = 256;  // samples of one thread: 65,536 writes
     static constexpr unsigned hot_share = 16, cold_share = 64;
 
     using map_type = concurrent_map<K, V, Hash>;
@@ -83,11 +79,9 @@ public:
     /// Throws     std::bad_alloc when the map cannot take a new key.
     /// Threads    any.
     void add(const K& key, V by) requires(Kind == hot_kind::counter) {
-        if (--countdown_ == 0) [[unlikely]] {
-            add_attentively(key, by);
-        } else {
-            map_.fetch_add(key, by);
-        }
+        if (hot_keys_.load(std::memory_order_acquire) != 0 && add_hot(key, by)) return sample(key);
+        map_.fetch_add(key, by);
+        sample(key);
     }
     /// Stores the key's value.
     void store(const K& key, V value) requires(Kind == hot_kind::last_value) {
@@ -104,8 +98,7 @@ public:
             });
             if (!became_hot) break;
         }
-        if (--countdown_ == 0) [[unlikely]]
-            sample(key);
+        sample(key);
     }
     /// Returns    the key's value at one instant of the call.
     [[nodiscard]] std::optional<V> read(const K& key) const {
@@ -339,20 +332,12 @@ private:
 
     // ---- Finding the hot.
 
-    /// While a key is hot, every write of a thread that knows comes here.
-    [[gnu::noinline]] void add_attentively(const K& key, V by) {
-        countdown_ = 1;  // also when the map throws
-        if (hot_keys_.load(std::memory_order_acquire) == 0) {
-            map_.fetch_add(key, by);
-            return sample(key);
-        }
-        if (!add_hot(key, by)) map_.fetch_add(key, by);
-        if (--until_sample_ == 0) sample(key);
+    [[gnu::always_inline]] void sample(const K& key) {
+        if (--countdown_ == 0) [[unlikely]]
+            take_sample(key);
     }
-    [[gnu::noinline]] void sample(const K& key) {
-        const bool hot = hot_keys_.load(std::memory_order_relaxed) != 0;
-        until_sample_ = sample_every_when_hot;
-        countdown_ = !hot ? sample_every : Kind == hot_kind::counter ? 1 : sample_every_when_hot;
+    [[gnu::noinline]] void take_sample(const K& key) {
+        countdown_ = sample_every;
         sketch& s = sketches_[concurrent_detail::thread_index() % sketches];
         if (s.busy.exchange(true, std::memory_order_acquire)) return;  // shared, and in use
         const std::uint64_t k = bits(key);
@@ -362,8 +347,6 @@ private:
             if (c.count != 0 && c.key == k) {
                 ++c.count;
                 found = true;
-                if (s.samples >= window / 4 && c.count >= s.samples / 4 && !is_hot(key))
-                    promote(key);
                 break;
             }
             if (c.count < least->count) least = &c;
@@ -403,7 +386,6 @@ private:
 
     static constexpr unsigned sketches = 8;
     static inline constinit thread_local unsigned countdown_ = sample_every;
-    static inline constinit thread_local unsigned until_sample_ = sample_every_when_hot;
 
     map_type map_;
     alignas(128) std::atomic<std::uint32_t> hot_keys_{0};
