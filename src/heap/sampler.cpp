@@ -42,9 +42,12 @@ void decide(sample_facts& facts, std::size_t before, std::size_t after) noexcept
     const double was = before == 0 ? 0 : sampler::probability(before);
     const double is = sampler::probability(after);
     bool sampled = facts.probability > 0;
-    if (!sampled) {
+    if (!sampled && was >= 1) {
+        // Made while nobody listened, or with longer periods: what it has grown by can be met.
+        sampled = after > before && uniform_for_large() < sampler::probability(after - before);
+    } else if (!sampled) {
         sampled = uniform_for_large() * (1 - was) < is - was;
-    } else if (after < before) {
+    } else if (is < facts.probability) {
         sampled = uniform_for_large() * facts.probability < is;
     }
     facts.probability = sampled ? is : 0;

@@ -180,6 +180,16 @@ TEST(LargeSamples, TheProbabilityFollowsTheSize) {
     EXPECT_TRUE(heard.alive.empty());
 }
 
+TEST(LargeSamples, AnObjectOfBeforeIsMetWhenItGrows) {
+    void* p = detail::allocate(2 * MiB);  // nobody listens
+    listener heard(1);
+    ASSERT_TRUE(detail::grow_in_place(p, 8 * MiB));
+    EXPECT_EQ(heard.alive.count(p), 1u);
+    detail::deallocate(p);
+    EXPECT_TRUE(heard.alive.empty());
+    EXPECT_EQ(heard.wrong, 0u);
+}
+
 TEST(LargeSamples, ReleasingAnInstanceFreesItsSamples) {
     listener heard(1);
     heap own;
