@@ -23,7 +23,7 @@ struct seen_frame {
     [[nodiscard]] std::uintptr_t bp_place() const noexcept { return from_inside & ~link{7}; }
     [[nodiscard]] bool leads_on() const noexcept { return (from_inside & rbp_leads_on) != 0; }
 };
-constexpr std::size_t most_seen = 64;
+constexpr std::size_t most_seen = 32;  // a library opened at run time has little room
 
 /// The innermost frames of one stack, sp growing.
 struct seen_stack {
@@ -61,7 +61,9 @@ STEADY_READS_STACKS captured walk(registers r, bool exact, std::uintptr_t* frame
 class comparing_walk {
 public:
     explicit comparing_walk(seen_stack& s) noexcept : seen_(s) {
-        if (const std::uint32_t now = generation.load(relaxed); seen_.rules != now) {
+        // acquire; pairs with the release in forget_rules().
+        if (const std::uint32_t now = generation.load(std::memory_order_acquire);
+            seen_.rules != now) {
             seen_.rules = now;
             seen_.count = 0;
         }
@@ -251,10 +253,11 @@ captured capture_from(registers from, std::uintptr_t* frames, std::size_t capaci
 }
 
 void forget_rules() noexcept {
-    generation.fetch_add(1, relaxed);
     for (line& l : table) {
         for (entry& e : l.entries) e.pc.store(0, relaxed);
     }
+    // release; a walk that begins with the new generation finds no rule of before.
+    generation.fetch_add(1, std::memory_order_release);
 }
 
 std::uint64_t rules_made() noexcept {
