@@ -11,8 +11,8 @@
 // Within a round all maps take their turn, each on the same keys; the figure is the median of
 // the rounds, in millions of operations per second of thread CPU time, which a busy neighbour
 // disturbs least (Go's sync.Map: of its whole process, for its collector's time is a price of
-// the map). Every map is filled once. Answers are added up and compared where the mix
-// is deterministic (C).
+// the map). Every map is filled once. Answers are added up so that no compiler drops a search;
+// whether they are right is asked by the tests.
 //
 // Read the last columns: steady divided by the best Debian peer, and by boost when it is there.
 #include <algorithm>

@@ -49,7 +49,7 @@ bool earns_growth(bin_state& st, span_class sclass) noexcept {
     return false;
 }
 
-// A refill adds `capacity` objects to at most half as many freed ones; the push
+// A refill adds `capacity` objects to at most half as many that were ready; the push
 // magazine has room for all of them, so that a thread which frees what it
 // allocates only ever swaps.
 std::uint32_t push_slots(std::uint32_t capacity) noexcept {

@@ -32,7 +32,6 @@ struct recorder {
     std::atomic<std::uint64_t> growths{0};
     std::atomic<std::uint64_t> lost{0};
     std::atomic<std::uint64_t> cut_stacks{0};
-    std::atomic<std::uint64_t> bytes_sampled_live{0};
     std::uint64_t live_at_start = 0;
     code_range profiler_code;  // stacks begin with frames of these two,
     code_range heap_code;      // which say nothing to whoever reads them

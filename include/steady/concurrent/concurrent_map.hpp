@@ -662,7 +662,6 @@ private:
                 gone[1] = nullptr;
             }
             if (gone[0] != nullptr) {
-                count_node(-1);
                 list.retire(
                     gone[0], [](void* n) noexcept { destroy_node(static_cast<node*>(n)); },
                     node_size);
@@ -675,7 +674,6 @@ private:
         if constexpr (!inline_entries && !word_value) delete value_in(n);
         node::free(n);
     }
-    void count_node(std::int64_t) noexcept {}  // nodes are entries: counted there
     [[nodiscard]] std::size_t node_bytes_now() const noexcept {
         return inline_entries ? 0 : size() * node_size;
     }

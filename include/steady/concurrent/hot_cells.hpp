@@ -220,7 +220,7 @@ private:
     }
 
     /// The key's cell, open or just being closed. Sixteen keys in two lines: compared one by
-    /// one (K1); which are looked at is said by one word of 4-bit marks.
+    /// one (K1).
     [[nodiscard, gnu::always_inline]] cell* find(const K& key) const noexcept {
         const std::uint64_t wanted = bits(key);
         const unsigned n = used_cells_.load(std::memory_order_acquire);

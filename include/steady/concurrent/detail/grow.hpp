@@ -1,4 +1,5 @@
-// grow.hpp - how a table (table.hpp) becomes larger and smaller: one segment at a time.
+// grow.hpp - how a table (table.hpp) becomes larger, one segment at a time; shrink.hpp has the
+// other direction.
 //
 //   resize   one segment of 2^n groups -> one of 2^(n+1), or back      while the table is small
 //   split    one full segment -> two, by the next bit of the hash
@@ -55,7 +56,7 @@ void table<W, R, L>::give_segment(group_type* groups, unsigned log_groups) noexc
 }
 
 template <unsigned W, class R, unsigned L>
-void table<W, R, L>::unlock_groups(group_type* groups, std::size_t count, bool) noexcept {
+void table<W, R, L>::unlock_groups(group_type* groups, std::size_t count) noexcept {
     for (std::size_t i = 0; i < count; ++i) {
         groups[i].state.store(groups[i].state.load() & ~locked_bit);
     }
@@ -78,7 +79,7 @@ bool table<W, R, L>::lock_segment(const place& at) noexcept {
             if (i > 1) continue;
             // With one group locked the segment stays what it is.
             if (still(at) && frozen_.load_seq_cst() == 0) continue;
-            unlock_groups(at.groups, 1, false);
+            unlock_groups(at.groups, 1);
             return false;
         }
         if (i == 0 && !still(at)) return false;
@@ -195,7 +196,7 @@ template <unsigned W, class R, unsigned L>
             }
         }
         if (published) {
-            unlock_groups(first, std::size_t{1} << first_log, true);
+            unlock_groups(first, std::size_t{1} << first_log);
             if (listened) announce(0, 1, before, start);
         } else {
             give_segment(first, first_log);
@@ -222,13 +223,13 @@ template <unsigned W, class R, unsigned L>
                     moved)) {
                 const std::uint64_t name = segment_name::of<W>(larger, wanted, depth).raw;
                 publish(pattern, depth, name, name);
-                unlock_groups(larger, std::size_t{1} << wanted, true);
+                unlock_groups(larger, std::size_t{1} << wanted);
                 give_segment(seen.groups, log_groups);
                 counters_.resizes.fetch_add(1, std::memory_order_relaxed);
                 announce(moved, pool_type::size_of(wanted) / 4096 + 1, before, start);
                 return true;
             }
-            unlock_groups(seen.groups, groups, false);
+            unlock_groups(seen.groups, groups);
             give_segment(larger, wanted);
         }
         return false;
@@ -288,8 +289,8 @@ template <unsigned W, class R, unsigned L>
     }
     publish(pattern, depth + 1, segment_name::of<W>(child[0], L, depth + 1).raw,
             segment_name::of<W>(child[1], L, depth + 1).raw);
-    unlock_groups(child[0], groups, true);
-    unlock_groups(child[1], groups, true);
+    unlock_groups(child[0], groups);
+    unlock_groups(child[1], groups);
     give_segment(seen.groups, L);
     counters_.splits.fetch_add(1, std::memory_order_relaxed);
     announce(moved, 2 * pool_type::size_of(L) / 4096, before, start);

@@ -40,13 +40,13 @@ bool table<W, R, L>::shrink(const place& at) noexcept {
     }
     if (!distribute(
             at.groups, lg, lg - 1, [&](std::uint64_t) { return smaller; }, moved)) {
-        unlock_groups(at.groups, std::size_t{1} << lg, false);
+        unlock_groups(at.groups, std::size_t{1} << lg);
         give_segment(smaller, lg - 1);
         return false;
     }
     const std::uint64_t name = segment_name::of<W>(smaller, lg - 1, 0).raw;
     publish(0, 0, name, name);
-    unlock_groups(smaller, std::size_t{1} << (lg - 1), true);
+    unlock_groups(smaller, std::size_t{1} << (lg - 1));
     give_segment(at.groups, lg);
     counters_.resizes.fetch_add(1, std::memory_order_relaxed);
     announce(moved, 1, before, start);
@@ -79,7 +79,7 @@ bool table<W, R, L>::merge(std::uint64_t hash, const place& seen) noexcept {
         return false;
     }
     if (!lock_segment(one)) {
-        unlock_groups(zero.groups, groups, false);
+        unlock_groups(zero.groups, groups);
         give_segment(both, L);
         return false;
     }
@@ -87,14 +87,14 @@ bool table<W, R, L>::merge(std::uint64_t hash, const place& seen) noexcept {
     const auto choose = [&](std::uint64_t) { return both; };
     if (!few() || !distribute(zero.groups, L, L, choose, moved) ||
         !distribute(one.groups, L, L, choose, moved)) {
-        unlock_groups(zero.groups, groups, false);
-        unlock_groups(one.groups, groups, false);
+        unlock_groups(zero.groups, groups);
+        unlock_groups(one.groups, groups);
         give_segment(both, L);
         return false;
     }
     const std::uint64_t name = segment_name::of<W>(both, L, depth - 1).raw;
     publish(hash, depth - 1, name, name);
-    unlock_groups(both, groups, true);
+    unlock_groups(both, groups);
     give_segment(zero.groups, L);
     give_segment(one.groups, L);
     counters_.merges.fetch_add(1, std::memory_order_relaxed);

@@ -374,7 +374,7 @@ private:
 
     bool grow(const place& seen, std::uint64_t hash);
     bool lock_segment(const place& at) noexcept;
-    static void unlock_groups(group_type* groups, std::size_t count, bool changed) noexcept;
+    static void unlock_groups(group_type* groups, std::size_t count) noexcept;
     group_type* take_segment(unsigned log_groups);
     void give_segment(group_type* groups, unsigned log_groups) noexcept;
     static bool put(group_type* to, unsigned log_groups, std::uint64_t hash, const slot_type& from,
@@ -408,7 +408,7 @@ private:
                static_cast<std::uint64_t>(t.tv_nsec);
     }
 
-    // Read by everybody, changed rarely: one line.
+    // Read by everybody, changed rarely.
     alignas(64) word directory_;  // address of the entries | log2 of their number
     word frozen_;
     word spilled_list_;

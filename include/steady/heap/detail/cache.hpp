@@ -16,8 +16,8 @@
 //   allocated = objects that entered pop magazines - objects still in them
 //   freed     = objects that left push magazines   + objects now in them
 //
-// Sampling (held objects). Sampling every object with probability p is the same
-// as drawing how many objects pass until the next sample. When that one is
+// Sampling (held objects). What is drawn is how many objects pass until the next
+// sample (strata: sampler.hpp). When that one is
 // among the objects that enter, only those before it are made ready; the rest is
 // held. The slow path that follows is the sampled allocation.
 //

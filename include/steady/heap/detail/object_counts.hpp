@@ -84,7 +84,7 @@ static_assert(sizeof(share_counter) == 4, "a locked add of 4 bytes");
     const span* s = heap_map.span_of_page[page].load(std::memory_order_relaxed);
     if (s == nullptr) [[unlikely]]
         return nullptr;
-    // acquire; pairs with the release in make_counts: the counters read as 0.
+    // acquire; pairs with the release in make_share_count: the counters read as unshared.
     object_counts* counts = s->counts.load(std::memory_order_acquire);
     if (counts == nullptr) [[unlikely]]
         return nullptr;
