@@ -36,7 +36,7 @@ std::int64_t bytes_of(const magazine& m, span_class sclass) noexcept {
 
 magazine* get_empty_magazine() noexcept {
     if (magazine* m = empty_magazines.pop()) {
-        const std::int64_t left = empty_magazines.size();
+        const std::int64_t left = std::int64_t{m->depth.load(relaxed)} - 1;
         if (left < empty_low_water.load(relaxed)) empty_low_water.store(left, relaxed);
         return m;
     }
@@ -78,17 +78,15 @@ magazine* depot_set::take(unsigned node, span_class sclass) noexcept {
     depot& d = at(node, sclass);
     magazine* m = d.full.pop();
     if (m == nullptr) return nullptr;
-    held_bytes_.fetch_sub(bytes_of(*m, sclass), relaxed);
-    magazines_.fetch_sub(1, relaxed);
-    const std::int64_t left = d.full.size();
+    held_.fetch_sub(one_magazine + bytes_of(*m, sclass), relaxed);
+    const std::int64_t left = std::int64_t{m->depth.load(relaxed)} - 1;
     if (left < d.low_water.load(relaxed)) d.low_water.store(left, relaxed);
     return m;
 }
 
 void depot_set::put(unsigned node, span_class sclass, magazine* full) noexcept {
-    const std::int64_t size = bytes_of(*full, sclass);
-    const std::int64_t held = held_bytes_.fetch_add(size, relaxed) + size;
-    magazines_.fetch_add(1, relaxed);
+    const std::int64_t size = one_magazine + bytes_of(*full, sclass);
+    const std::int64_t held = bytes_in(held_.fetch_add(size, relaxed) + size);
     at(node, sclass).full.push(full);
     if (worth_scavenging(static_cast<std::size_t>(held), os::ledgers().ready.value().count()))
         scavenger_request();
@@ -97,16 +95,16 @@ void depot_set::put(unsigned node, span_class sclass, magazine* full) noexcept {
 bool depot_set::has_room() const noexcept {
     const std::size_t ready = os::ledgers().ready.value().count();
     const auto most_held = static_cast<std::int64_t>(ready / held_share);
-    if (held_bytes_.load(relaxed) >= std::max(most_held, small_heap_held)) return false;
+    const std::int64_t held = held_.load(relaxed);
+    if (bytes_in(held) >= std::max(most_held, small_heap_held)) return false;
     const auto bound = static_cast<std::int64_t>(ready / memory_share);
-    const std::int64_t used =
-        magazines_.load(relaxed) * static_cast<std::int64_t>(sizeof(magazine));
+    const std::int64_t used = magazines_in(held) * static_cast<std::int64_t>(sizeof(magazine));
     if (used < small_heap_bound) return true;
     return used < bound && !store.needs_fresh_pages(0, 1);
 }
 
 void depot_set::relieve(heap_core& core) noexcept {
-    if (held_bytes_.load(relaxed) > relief_worthwhile) trim(core, relief_budget, true);
+    if (bytes_in(held_.load(relaxed)) > relief_worthwhile) trim(core, relief_budget, true);
 }
 
 std::size_t depot_set::trim(heap_core& core, std::size_t budget, bool all) noexcept {

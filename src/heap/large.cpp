@@ -206,7 +206,7 @@ span_class class_for(std::size_t size, std::size_t alignment, bool noscan) noexc
     }
     if (alignment == 16 && size > 8) {
         return static_cast<span_class>(
-            (size <= table_split ? span_classes.by_8[(size + 7) >> 3]
+            (size <= table_split ? span_classes.by_size[size]
                                  : span_classes.by_128[(size - table_split + 127) >> 7]) &
             (noscan ? 0xff : 0xfe));
     }

@@ -18,7 +18,8 @@
 // slack is 1.6 % at worst) and dense (more than half of it in use). Until then it
 // refuses them, for on a system that is set to `always` (Debian is) the first object
 // would cost 2 MiB. Only spans of small objects count: of the large ones many are never
-// touched to their end (a compiler's: 61 of 69 MiB).
+// touched to their end (a compiler's: 61 of 69 MiB). In smaller heaps units become huge once
+// they are full of small objects (filled_unit), which makes nothing resident.
 #include <steady/heap/detail/page_heap.hpp>
 
 #include <steady/core/check.hpp>
@@ -64,6 +65,28 @@ bool page_heap::wants_huge_pages() const noexcept {
     const bool big = dense >= threshold_.count() && dense > grown_ / 2;
     if (policy == huge_page_policy::adaptive && !big) return false;
     return os::huge_pages_available();
+}
+
+page_index page_heap::filled_unit(page_index page) const noexcept {
+    const unsigned chunk = chunk_of(page), half = page % chunk_pages / unit_pages;
+    if (tables_.chunk(chunk).free.any(half * unit_pages, unit_pages)) return no_page;
+    const page_notes& notes = tables_.notes(chunk / group_chunks);
+    if ((notes.huge[half] & chunk_bit(chunk)) != 0) return no_page;
+    const huge_page_policy policy = advised_ ? policy_ : options().hugepages;
+    if (policy != huge_page_policy::adaptive || in_use_ - sparse_ < collapse_threshold.count())
+        return no_page;
+    return os::huge_pages_available() ? chunk * chunk_pages + half * unit_pages : no_page;
+}
+
+void page_heap::note_collapse(page_index unit) noexcept {
+    tables_.notes(chunk_of(unit) / group_chunks).huge[unit % chunk_pages / unit_pages] |=
+        chunk_bit(chunk_of(unit));
+}
+
+// As if it had been broken: it is to stay in small pages until it is given back as a whole.
+void page_heap::note_no_collapse(page_index unit) noexcept {
+    tables_.notes(chunk_of(unit) / group_chunks).broken[unit % chunk_pages / unit_pages] |=
+        chunk_bit(chunk_of(unit));
 }
 
 // Free pages that end where the slice would grow. A skipped chunk has none (T1).
@@ -133,7 +156,7 @@ result<void> page_heap::prepare_chunks(unsigned first, unsigned count) noexcept 
         tables_.chunk(c).free.fill();
         if (!huge) continue;
         page_notes& notes = tables_.notes(c / group_chunks);
-        for (std::uint64_t& units : notes.huge) units |= std::uint64_t{1} << (c % group_chunks);
+        for (std::uint64_t& units : notes.huge) units |= chunk_bit(c);
     }
     grown_ += size.count();
     top_ = first + count;

@@ -40,10 +40,6 @@ page_bits dirty_pages(const chunk_bits& bits) noexcept {
     return both;
 }
 
-constexpr std::uint64_t chunk_bit(unsigned chunk) noexcept {
-    return std::uint64_t{1} << (chunk % group_chunks);
-}
-
 }  // namespace
 
 bool page_heap::take_scavenge_candidate(pages max, bool force, scavenge_candidate& out) noexcept {

@@ -100,6 +100,8 @@ bool work_once(std::uint32_t quiet_for, const recent_peak& peak) noexcept {
     const std::uint64_t deadline = began + tick;
     bool more = depots.trim(default_core, depot_budget, false) != 0;
     more |= trim_empty_magazines(false) != 0;
+    // Before the rest is counted from: giving spans back is page traffic, too.
+    if (quiet_for == quiet_ticks / 2) default_core.trim_empty();
     more |= empty_idle_caches(idle_cache_ticks, nullptr);
     pace(began, share);
 

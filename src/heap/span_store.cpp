@@ -175,17 +175,72 @@ void span_store::note_levels(node_pages& n) noexcept {
     n.idle.store(n.pages.free_resident().count(), std::memory_order_relaxed);
 }
 
+// A unit full of small objects becomes one huge page, when the next one has been filled (by
+// then the objects of its last span are in use); those that were filled while the heap was
+// small follow one by one. In a large heap nearly every access to an object also misses the
+// processor's table of small pages. Nothing becomes resident that was not, unlike with huge
+// pages from the first touch on.
+page_index span_store::next_to_collapse(node_pages& n, page_index page) const noexcept {
+    page_index next = no_page;
+    const page_index unit = n.pages.filled_unit(page);
+    if (unit != no_page && unit != n.filled && holds_small_objects(n, unit)) {
+        next = n.filled;
+        n.filled = unit;
+    }
+    if (next == no_page && n.filled != no_page && n.swept < n.filled) {
+        next = n.swept;
+        n.swept += unit_pages;
+    }
+    if (next == no_page || n.pages.filled_unit(next) != next || !holds_small_objects(n, next))
+        return no_page;
+    n.pages.note_collapse(next);
+    return next;
+}
+
+bool span_store::holds_small_objects(const node_pages& n, page_index unit) const noexcept {
+    const std::atomic<std::uint8_t>* const classes =
+        heap_map.class_of_page + n.first_page + std::size_t{unit};
+    for (unsigned page = 0; page < unit_pages; ++page) {
+        if (classes[page].load(std::memory_order_relaxed) == 0) return false;
+    }
+    return true;
+}
+
+// Without the lock: the kernel copies 2 MiB. Whoever frees pages of the unit meanwhile takes it
+// for a huge page already, which is right, or careful.
+void span_store::collapse_unit(node_pages& n, page_index unit) noexcept {
+    const std::uintptr_t start =
+        heap_map.base + ((std::uintptr_t{n.first_page} + unit) << page_shift);
+    if (os::collapse(reinterpret_cast<void*>(start))) return;
+    const os::lock_guard guard(n.lock);
+    n.pages.note_no_collapse(unit);
+}
+
 result<span*> span_store::make(unsigned node, const span_request& request) noexcept {
     node_pages& n = nodes_[node];
-    const bool is_small = request.kind == span_kind::small;
-    const unsigned objects = is_small ? class_objects[request.sclass >> 1] : 1;
-    const unsigned words = (objects + 63) / 64;
-    const unsigned links = request.owner->is_default() ? 0 : 2;
     const room granted(to_bytes(pages{request.page_count}));
     if (!granted) return error{errc::memory_limit, 12, "allocating a span"};
 
     note_page_traffic();
-    const os::lock_guard guard(n.lock);
+    page_index to_collapse = no_page;
+    const auto made = [&]() -> result<span*> {
+        const os::lock_guard guard(n.lock);
+        const auto first = make_locked(n, node, request);
+        if (first && request.kind == span_kind::small && request.owner->is_default()) {
+            const span* last = *first;
+            if (!granted.is_limited()) last = make_followers(n, *first, request);
+            to_collapse = next_to_collapse(n, first_page(*last) + last->page_count - 1);
+        }
+        note_levels(n);
+        return first;
+    }();
+    if (to_collapse != no_page) [[unlikely]]
+        collapse_unit(n, to_collapse);
+    return made;
+}
+
+result<span*> span_store::make_locked(node_pages& n, unsigned node,
+                                      const span_request& request) noexcept {
     const auto run =
         request.alignment_pages > 1
             ? n.pages.allocate_aligned(pages{request.page_count}, pages{request.alignment_pages})
@@ -195,13 +250,44 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
         n.pages.free(run->first, pages{run->count});
         return covered.error();
     }
-    span* s = new_record(n, words + links);
+    span* s = make_on(n, node, request, run->first, run->zeroed);
     if (s == nullptr) {
         n.pages.free(run->first, pages{run->count});
         return error{errc::out_of_memory, 12, "allocating a span record"};
     }
+    return s;
+}
+
+// Up to request.followers spans of the same kind on the pages behind `s`, as far as those are
+// free and belong to the heap already. Linked through list.next; returns the last.
+span* span_store::make_followers(node_pages& n, span* s, const span_request& request) noexcept {
+    for (std::uint32_t k = 0; k < request.followers; ++k) {
+        const page_index page = first_page(*s) + s->page_count;
+        if (page + request.page_count > n.pages.high_water().count()) break;
+        bool zeroed = false;
+        if (!n.pages.extend(page, pages{request.page_count}, zeroed)) break;
+        span* const next = make_on(n, s->node, request, page, zeroed);
+        if (next == nullptr) {
+            n.pages.free(page, pages{request.page_count});
+            break;
+        }
+        s->list.next = next;
+        s = next;
+    }
+    return s;
+}
+
+// The record and the table entries for pages that are in use already. nullptr: no memory.
+span* span_store::make_on(node_pages& n, unsigned node, const span_request& request,
+                          page_index first, bool zeroed) noexcept {
+    const bool is_small = request.kind == span_kind::small;
+    const unsigned objects = is_small ? class_objects[request.sclass >> 1] : 1;
+    const unsigned words = (objects + 63) / 64;
+    const unsigned links = request.owner->is_default() ? 0 : 2;
+    span* s = new_record(n, words + links);
+    if (s == nullptr) return nullptr;
     s->page_count = request.page_count;
-    s->base = heap_map.base + ((std::uintptr_t{n.first_page} + run->first) << page_shift);
+    s->base = heap_map.base + ((std::uintptr_t{n.first_page} + first) << page_shift);
     s->small_size =
         request.kind == span_kind::large ? 0 : static_cast<std::uint32_t>(request.object_size);
     s->object_count = static_cast<std::uint16_t>(objects);
@@ -210,7 +296,7 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
     s->kind = request.kind;
     s->node = static_cast<std::uint8_t>(node);
     s->owner = request.owner;
-    s->zeroed = run->zeroed;
+    s->zeroed = zeroed;
     if (is_small) {
         s->free_count = s->object_count;
         std::uint64_t* bits = s->free_bits();
@@ -222,7 +308,6 @@ result<span*> span_store::make(unsigned node, const span_request& request) noexc
     const bool fast = is_small && request.owner->is_default();  // A2
     set_entries(s, 0, s->page_count, s, fast ? request.sclass : std::uint8_t{0});
     ++n.span_count;
-    note_levels(n);
     join_owner(*s->owner, s);
     if (request.kind == span_kind::large) {
         heap_core& core = *request.owner;

@@ -63,7 +63,7 @@ STEADY_SLOW inline void* out_of_memory() noexcept {
     if (size >= limit) [[unlikely]]
         return nullptr;
     if (size > table_split) __builtin_unreachable();  // limit is 0 or table_split + 1
-    return pop(span_classes.by_8[(size + 7) >> 3]);
+    return pop(span_classes.by_size[size]);
 }
 [[gnu::always_inline]] inline void* pop_small(std::size_t size) noexcept {
     return pop_small(size, small_limit);
@@ -79,10 +79,8 @@ STEADY_SLOW inline void* out_of_memory() noexcept {
 
 /// The fast half of free and delete; false sends the caller to its slow half.
 [[gnu::always_inline]] inline bool push(void* p) noexcept {
-    // acquire, and first; pairs with the release that published the tables.
-    const std::size_t ready = heap_map.pages_ready.load(std::memory_order_acquire);
     const std::size_t page = heap_map.page_of(reinterpret_cast<std::uintptr_t>(p));
-    if (page >= ready) [[unlikely]]
+    if (!heap_map.is_ready(page)) [[unlikely]]
         return false;
     const bin b = current_cache->bins[heap_map.class_of_page[page].load(std::memory_order_relaxed)];
     const slot_pointer top = b.push.load(std::memory_order_relaxed);

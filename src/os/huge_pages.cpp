@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "steady/core/check.hpp"
 #include "steady/core/options.hpp"
 #include "steady/os/detail/failure.hpp"
 #include "steady/os/detail/lines.hpp"
@@ -67,6 +68,38 @@ result<void> hint_no_huge(void* start, bytes length) noexcept {
         return error{errc::unsupported, 0, action};
     }
     return advise(start, length, MADV_NOHUGEPAGE, action);
+}
+
+namespace {
+
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+constexpr std::size_t small_pages = 512;
+constexpr std::size_t most_absent = 4;
+constexpr int advice_collapse = 25;  // MADV_COLLAPSE: newer than the headers of Debian 12's libc
+
+bool nearly_all_resident(const std::byte* start) noexcept {
+    unsigned char resident[128];  // in pieces: whoever calls malloc may have a small stack
+    std::size_t absent = 0;
+    for (std::size_t page = 0; page < small_pages; page += sizeof(resident)) {
+        if (sys_mincore(start + page * 4096, sizeof(resident) * 4096, resident) < 0) return false;
+        for (const unsigned char r : resident) absent += 1u - (r & 1u);
+    }
+    return absent <= most_absent;
+}
+
+}  // namespace
+
+bool collapse(void* start) noexcept {
+    STEADY_ASSERT(1, reinterpret_cast<std::uintptr_t>(start) % huge_page == 0,
+                  "O1 collapse: the range is no place for a huge page");
+    if (os_page() != bytes{4096}) return false;  // a huge page is not 2 MiB there
+    if (!nearly_all_resident(static_cast<const std::byte*>(start))) return false;
+    if (!hint_huge(start, bytes{huge_page})) return false;
+    const long done = sys_madvise(start, huge_page, advice_collapse);
+    announce(os_call::huge_page_hint, start, huge_page, huge_page);
+    if (done >= 0) return true;
+    static_cast<void>(hint_no_huge(start, bytes{huge_page}));
+    return false;
 }
 
 #if !defined(__x86_64__)

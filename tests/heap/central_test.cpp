@@ -151,6 +151,27 @@ TEST(CentralList, SpansAndObjectsOutAreCounted) {  // C1
     });
 }
 
+// Two classes that grow in turn get runs of spans, not every other one.
+TEST(CentralList, AGrowingClassGetsItsSpansByTheRun) {
+    constexpr std::size_t count = 40'000;
+    std::vector<void*> objects;
+    for (std::size_t i = 0; i < count; ++i) {
+        objects.push_back(detail::allocate(192));
+        objects.push_back(detail::allocate(240));
+    }
+    std::size_t neighbours = 0, spans = 0;
+    for (std::size_t i = count; i < objects.size(); i += 2) {  // once the class is large
+        const span* const s = detail::heap_map.find(objects[i]);
+        if (s->base != reinterpret_cast<std::uintptr_t>(objects[i])) continue;
+        const span* const next = detail::heap_map.find(static_cast<char*>(objects[i]) + 8192);
+        ++spans;
+        neighbours += next != nullptr && next->sclass == s->sclass ? 1 : 0;
+    }
+    EXPECT_GT(spans, 100u);
+    EXPECT_GT(neighbours, spans * 3 / 4);
+    for (void* object : objects) detail::deallocate(object);
+}
+
 TEST(AddressMap, ClassOfPageIsForSmallSpansOfTheDefaultHeapOnly) {  // A2
     const auto class_of = [](const void* p) {
         const std::size_t page = detail::heap_map.page_of(reinterpret_cast<std::uintptr_t>(p));

@@ -57,7 +57,7 @@ TEST(ClassFor, MallocsTableIsTheDefinitionAt16AndFor8BytesAt8) {
     for (std::size_t size = 0; size <= detail::largest_small; ++size) {
         const unsigned sclass =
             size <= detail::table_split
-                ? detail::span_classes.by_8[(size + 7) >> 3]
+                ? detail::span_classes.by_size[size]
                 : detail::span_classes.by_128[(size - detail::table_split + 127) >> 7];
         ASSERT_EQ(sclass, class_by_definition(size, size <= 8 ? 8 : 16) * 2 + 1) << size;
     }

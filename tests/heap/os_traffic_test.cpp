@@ -239,4 +239,42 @@ TEST(OsTraffic, EveryFailingSystemCallLeavesTheHeapConsistent) {
     EXPECT_GT(reached, 20u);
 }
 
+// ---- Huge pages under small objects.
+
+// Bytes of this process in huge pages.
+std::size_t in_huge_pages() {
+    std::FILE* f = std::fopen("/proc/self/smaps_rollup", "re");
+    std::size_t kib = 0;
+    char line[256];
+    while (f != nullptr && std::fgets(line, sizeof line, f) != nullptr) {
+        if (std::sscanf(line, "AnonHugePages: %zu kB", &kib) == 1) break;
+    }
+    if (f != nullptr) std::fclose(f);
+    return kib * 1024;
+}
+
+TEST(OsTraffic, FilledUnitsBecomeHugePagesWithoutMoreMemory) {
+    if (!os::huge_pages_available()) GTEST_SKIP() << "this system has no transparent huge pages";
+    std::vector<std::uint64_t*> objects(1'000'000);
+    std::memset(static_cast<void*>(objects.data()), 1, objects.size() * sizeof(void*));
+    const std::size_t huge_before = in_huge_pages(), resident_before = resident_bytes();
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+        objects[i] = static_cast<std::uint64_t*>(detail::allocate(64));
+        for (std::size_t k = 0; k < 8; ++k) objects[i][k] = i * 8 + k;
+    }
+    const std::size_t huge = in_huge_pages() - huge_before;
+    const std::size_t resident = resident_bytes() - resident_before;
+    if (huge == 0) {
+        std::printf("no huge page: before Linux 6.1, or no memory in pieces of 2 MiB\n");
+    } else {
+        EXPECT_GT(huge, 32u << 20) << "most of the 61 MiB";
+    }
+    EXPECT_LT(resident, objects.size() * 64 * 102 / 100 + (1u << 20));
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+        for (std::size_t k = 0; k < 8; ++k) ASSERT_EQ(objects[i][k], i * 8 + k);
+    }
+    for (std::uint64_t* object : objects) detail::deallocate(object);
+    expect_sound();
+}
+
 }  // namespace

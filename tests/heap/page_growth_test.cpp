@@ -260,4 +260,26 @@ TEST(PageGrowth, PagesThatMayNeverBeTouchedAreNoReasonForHugePages) {
     s.expect_consistent();
 }
 
+// Units of a large heap that are full of small pages may become huge ones: each is named
+// once, and only as long as no page of it is free.
+TEST(PageGrowth, FilledUnitsAreNamed) {
+    if (!os::huge_pages_available()) GTEST_SKIP() << "this system has no transparent huge pages";
+    slice s(pages{64 * 512});
+    s.heap.advise(page_heap::huge_page_policy::adaptive);
+    ASSERT_TRUE(s.heap.allocate(512_pages));
+    EXPECT_EQ(s.heap.filled_unit(0), detail::no_page) << "a small heap";
+    ASSERT_TRUE(s.heap.allocate(1000_pages));
+    EXPECT_EQ(s.heap.filled_unit(511), 256u);
+    EXPECT_EQ(s.heap.filled_unit(1511), detail::no_page) << "not full";
+    s.heap.note_sparse(600);
+    EXPECT_EQ(s.heap.filled_unit(511), detail::no_page) << "not dense";
+    s.heap.note_sparse(-600);
+    s.heap.free(300, 1_pages);
+    EXPECT_EQ(s.heap.filled_unit(511), detail::no_page);
+    EXPECT_EQ(s.heap.filled_unit(255), 0u);
+    s.heap.note_collapse(0);
+    EXPECT_EQ(s.heap.filled_unit(255), detail::no_page) << "it is huge already";
+    s.expect_consistent();
+}
+
 }  // namespace

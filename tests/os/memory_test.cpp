@@ -459,6 +459,25 @@ TEST(huge_pages, hints_reach_the_mapping) {
     a.close().value();
 }
 
+// What is nearly all there becomes one page, with its contents; what is not stays as it is.
+TEST(huge_pages, a_resident_range_collapses) {
+    if (!os::huge_pages_available()) GTEST_SKIP() << "this system has no transparent huge pages";
+    constexpr std::size_t two_mib = (2_MiB).count();
+    os::area a = open_ready(8_MiB, 8_MiB);
+    (void)os::hint_no_huge(a.base(), 8_MiB);
+    for (std::size_t i = 0; i < two_mib; ++i)
+        a.base()[i] = static_cast<std::byte>(i * 7 + (i >> 12));
+    std::memset(a.base() + two_mib, 1, two_mib - 5 * 4096);
+    EXPECT_FALSE(os::collapse(a.base() + two_mib)) << "five pages would become resident";
+    EXPECT_NE(flags_at(a.base() + two_mib).find(" nh "), std::string::npos);
+    const bool done = os::collapse(a.base());
+    for (std::size_t i = 0; i < two_mib; ++i)
+        ASSERT_EQ(a.base()[i], static_cast<std::byte>(i * 7 + (i >> 12))) << i;
+    EXPECT_NE(flags_at(a.base()).find(done ? " hg " : " nh "), std::string::npos);
+    a.unprepare({}, 8_MiB, 8_MiB).value();
+    a.close().value();
+}
+
 // ---- Options are read once, so these run in processes of their own.
 
 TEST(huge_pages, DISABLED_nobody_gets_them) {

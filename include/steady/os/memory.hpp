@@ -172,6 +172,15 @@ bool decommit_clears() noexcept;
 result<void> hint_huge(void* start, bytes length) noexcept;
 result<void> hint_no_huge(void* start, bytes length) noexcept;
 
+/// Makes one huge page of a Ready range of 2 MiB, at a multiple of 2 MiB, whose small pages are
+/// nearly all resident; contents stay. Other threads may use them meanwhile: they wait.
+///
+/// Returns    whether it is one now. Otherwise nothing has changed, and the range refuses huge
+///            pages: more than 4 of its 512 pages were not resident, memory for it could not be
+///            had, the kernel is older than 6.1, or there are no huge pages for us.
+/// Cost       a copy of 2 MiB in the kernel, some 200 us.
+bool collapse(void* start) noexcept;
+
 /// Gives a Ready range its pages now, in one call instead of one page fault each. A hint: without
 /// memory, or before Linux 5.14, pages come by first touch as ever.
 ///

@@ -46,6 +46,7 @@
 #include <cstdint>
 
 #include "steady/core/random.hpp"
+#include "steady/heap/detail/address_map.hpp"
 #include "steady/heap/detail/central.hpp"
 #include "steady/heap/detail/magazine.hpp"
 #include "steady/heap/lock_order.hpp"
@@ -79,7 +80,7 @@ private:
 /// first: an instruction more in malloc and free each.
 [[nodiscard, gnu::always_inline]] inline bool is_above(
     slot_pointer value, const std::atomic<slot_pointer>& limit) noexcept {
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#if STEADY_HEAP_ASSEMBLER
     bool above;
     asm("cmpq %2, %1" : "=@cca"(above) : "r"(value), "m"(limit));
     return above;
@@ -89,7 +90,7 @@ private:
 }
 [[nodiscard, gnu::always_inline]] inline bool is_below(
     slot_pointer value, const std::atomic<slot_pointer>& limit) noexcept {
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+#if STEADY_HEAP_ASSEMBLER
     bool below;
     asm("cmpq %2, %1" : "=@ccb"(below) : "r"(value), "m"(limit));
     return below;

@@ -12,7 +12,8 @@
 //
 // An empty span goes back to the page heap, but for one a class of up to 16 KiB: the
 // first to become empty stays until its objects are wanted, or until trim(). A class that
-// swings around a span's boundary would otherwise pay for a new span each time.
+// swings around a span's boundary would otherwise pay for a new span each time. Spans that
+// were made in a row with another and wait for their first object are empty, too.
 //
 // Invariants S1, S2 of span.hpp; and
 //   C1  spans counts every span of the class, partial or full, and objects_out the
@@ -31,7 +32,7 @@ namespace steady::detail {
 
 struct alignas(64) central_list {
     ranked_mutex<lock_rank::central> lock;
-    std::uint32_t empty_spans{0};  // wholly free spans kept in the list: 0 or 1
+    std::uint32_t empty_spans{0};  // wholly free spans kept in the list
     span* first{nullptr};
     span* last{nullptr};
     std::uint64_t spans{0};
@@ -62,7 +63,7 @@ public:
     std::size_t take(unsigned node, span_class sclass, slot* end, std::size_t want,
                      bool may_grow = true) noexcept;
 
-    /// Gives back the empty spans that are kept for later, one a class at most. Cost: a
+    /// Gives back the empty spans that are kept for later. Cost: a
     /// walk over the partial lists of classes that have one. Threads: any.
     void trim_empty() noexcept;
 

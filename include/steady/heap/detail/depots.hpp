@@ -37,7 +37,7 @@ public:
 
     /// Whether there is a full magazine, a moment's answer. Cost: a load. Threads: any.
     [[nodiscard]] bool has_any(unsigned node, span_class sclass) const noexcept {
-        return at(node, sclass).full.size() > 0;
+        return !at(node, sclass).full.empty();
     }
     /// A full magazine, or nullptr. The caller owns it. Cost: one exchange. Threads: any.
     [[nodiscard]] magazine* take(unsigned node, span_class sclass) noexcept;
@@ -56,19 +56,28 @@ public:
     std::size_t trim(heap_core& core, std::size_t budget, bool all) noexcept;
 
     [[nodiscard]] std::size_t held_bytes() const noexcept {
-        const auto held = held_bytes_.load(std::memory_order_relaxed);
-        return held > 0 ? static_cast<std::size_t>(held) : 0;
+        return static_cast<std::size_t>(bytes_in(held_.load(std::memory_order_relaxed)));
     }
 
 private:
+    // What is held is one word, for one locked addition: magazines above, bytes below. It is
+    // added before a push and taken off after a pop, hence never below the truth.
+    static constexpr unsigned byte_bits = 40;  // 1 TiB, the heap's area
+    static constexpr std::int64_t one_magazine = std::int64_t{1} << byte_bits;
+    static constexpr std::int64_t bytes_in(std::int64_t held) noexcept {
+        return held & (one_magazine - 1);
+    }
+    static constexpr std::int64_t magazines_in(std::int64_t held) noexcept {
+        return held >> byte_bits;
+    }
+
     [[nodiscard]] depot& at(unsigned node, span_class sclass) const noexcept {
         return depots_[node * span_class_count + sclass];
     }
 
     depot* depots_ = nullptr;
     unsigned nodes_ = 0;
-    std::atomic<std::int64_t> held_bytes_{0};
-    std::atomic<std::int64_t> magazines_{0};
+    std::atomic<std::int64_t> held_{0};
     std::atomic<unsigned> next_trimmed_{0};  // where the last trim stopped
 };
 

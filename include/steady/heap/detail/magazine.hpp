@@ -1,7 +1,7 @@
 // magazine.hpp - blocks of object pointers, the unit in which objects travel
 // between threads, and the depot where full ones wait.
 //
-//   magazine, 1 KiB:  | next | count | slot 0 | slot 1 | ... | slot 125 |
+//   magazine, 1 KiB:  | next | count | depth | slot 0 | slot 1 | ... | slot 125 |
 //
 // A thread that frees more than it allocates fills magazines; another thread
 // that allocates empties them. Exchanging a whole magazine costs one
@@ -13,7 +13,8 @@
 // The stacks are Treiber stacks whose head carries a 26-bit tag in the address
 // bits that a magazine does not need. A magazine's address stays mapped for ever,
 // so reading `next` of one that was popped meanwhile, and perhaps given back, is
-// harmless: the tag makes the exchange fail.
+// harmless: the tag makes the exchange fail. How many lie in a stack stands in its top
+// one, written before the exchange that puts it there, so that counting costs no other.
 //
 // Source: Bonwick and Adams, "Magazines and Vmem", USENIX 2001.
 #pragma once
@@ -35,7 +36,7 @@ struct alignas(1024) magazine {
 
     std::atomic<magazine*> next{nullptr};
     std::uint32_t count{0};
-    std::uint32_t pad_{0};
+    std::atomic<std::uint32_t> depth{0};  // in a stack: it and all below it
     slot slots[slot_count];
 };
 static_assert(sizeof(magazine) == 1024,
@@ -47,16 +48,19 @@ class magazine_stack {
 public:
     /// Pushes `m`. Cost: one compare-and-swap. Threads: any.
     void push(magazine* m) noexcept {
-        std::uint64_t head = head_.load(std::memory_order_relaxed);
+        // acquire; pairs with the release below: the depth of the top one.
+        std::uint64_t head = head_.load(std::memory_order_acquire);
         do {
-            m->next.store(pointer(head), std::memory_order_relaxed);
+            magazine* const below = pointer(head);
+            m->next.store(below, std::memory_order_relaxed);
+            // Should `below` leave meanwhile, this reads anything and the exchange fails.
+            m->depth.store(depth_of(below) + 1, std::memory_order_relaxed);
         } while (!head_.compare_exchange_weak(head, pack(m, head),
                                               std::memory_order_release,  // pairs with pop
-                                              std::memory_order_relaxed));
-        size_.fetch_add(1, std::memory_order_relaxed);
+                                              std::memory_order_acquire));
     }
 
-    /// Returns the magazine pushed last, or nullptr. Threads: any.
+    /// Returns the magazine pushed last, or nullptr. Its depth less one are left. Threads: any.
     [[nodiscard]] magazine* pop() noexcept {
         std::uint64_t head =
             head_.load(std::memory_order_acquire);  // pairs with push: count and slots
@@ -64,16 +68,19 @@ public:
             magazine* next = m->next.load(std::memory_order_relaxed);
             if (head_.compare_exchange_weak(head, pack(next, head), std::memory_order_acquire,
                                             std::memory_order_acquire)) {
-                size_.fetch_sub(1, std::memory_order_relaxed);
                 return m;
             }
         }
         return nullptr;
     }
 
+    /// Whether there is none; a moment's answer. Threads: any.
+    [[nodiscard]] bool empty() const noexcept {
+        return pointer(head_.load(std::memory_order_relaxed)) == nullptr;
+    }
     /// Magazines in the stack; a moment's estimate while others push and pop.
     [[nodiscard]] std::int64_t size() const noexcept {
-        return size_.load(std::memory_order_relaxed);
+        return depth_of(pointer(head_.load(std::memory_order_acquire)));  // pairs with push
     }
 
 private:
@@ -85,13 +92,15 @@ private:
     static magazine* pointer(std::uint64_t head) noexcept {
         return reinterpret_cast<magazine*>(head >> tag_bits << alignment_bits);
     }
+    static std::uint32_t depth_of(const magazine* m) noexcept {
+        return m == nullptr ? 0 : m->depth.load(std::memory_order_relaxed);
+    }
     static std::uint64_t pack(magazine* m, std::uint64_t old_head) noexcept {
         return reinterpret_cast<std::uint64_t>(m) >> alignment_bits << tag_bits |
                ((old_head + 1) & tag_mask);
     }
 
     std::atomic<std::uint64_t> head_{0};
-    std::atomic<std::int64_t> size_{0};
 };
 
 /// Full magazines of one span class.

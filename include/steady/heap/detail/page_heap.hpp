@@ -135,6 +135,13 @@ public:
     /// more than half of what has grown is.
     void advise(huge_page_policy policy, pages threshold = huge_threshold) noexcept;
 
+    /// The unit around `page`, when all of it is in use in small pages and the heap is large
+    /// enough that one huge page would be better; or no_page. Cost: a few loads.
+    [[nodiscard]] page_index filled_unit(page_index page) const noexcept;
+    /// The caller makes a huge page of a filled unit, and says afterwards when it could not.
+    void note_collapse(page_index unit) noexcept;
+    void note_no_collapse(page_index unit) noexcept;
+
     /// Says that `more` of the pages in use (or fewer, when negative) may never be
     /// touched: one large object each. They give no reason to ask for huge pages.
     void note_sparse(std::ptrdiff_t more) noexcept {
@@ -161,6 +168,7 @@ private:
     static constexpr unsigned hinted_runs = 16;
     static constexpr unsigned aligned_tries = 16;
     static constexpr pages huge_threshold{std::size_t{256_MiB / page_size}};
+    static constexpr pages collapse_threshold{std::size_t{8_MiB / page_size}};
     static constexpr unsigned least_break = unit_pages / 2;  // 1 MiB
 
     // page_search.cpp

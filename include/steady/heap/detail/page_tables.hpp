@@ -77,6 +77,9 @@ struct page_notes {
     std::uint64_t unused;
 };
 static_assert(sizeof(page_notes) == 64, "one line for a group");
+[[nodiscard]] constexpr std::uint64_t chunk_bit(unsigned chunk) noexcept {
+    return std::uint64_t{1} << (chunk % group_chunks);
+}
 
 struct page_header {
     page_summary root[root_entries];

@@ -128,6 +128,8 @@ public:
 
     /// False: the hard limit forbids the bytes.
     explicit operator bool() const noexcept { return granted_; }
+    /// Whether there is a limit at all.
+    [[nodiscard]] bool is_limited() const noexcept { return alone_; }
 
 private:
     bool granted_ = true;

@@ -3,7 +3,8 @@
 //
 // Each tick (100 ms):
 //   1  depots: magazines nobody needed since the last tick go back to the spans
-//   2  caches of threads that were idle for 10 ticks are emptied
+//   2  caches of threads that were idle for 10 ticks are emptied, and half a second without
+//      page traffic sends the empty spans of the centrals home
 //   3  free resident pages beyond the goal are decommitted, whole huge pages
 //      first, highest addresses first, each call covering at most 2 MiB
 //   4  huge blocks freed a second ago are decommitted

@@ -66,6 +66,8 @@ struct alignas(64) node_pages {
     std::uint64_t span_count{0};
     std::size_t peak_in_use{0};        // pages, since the scavenger last looked
     std::atomic<std::size_t> idle{0};  // free resident pages, for those who only want to know
+    // Of units that become huge pages (next_to_collapse): filled last, and looked at below it.
+    page_index filled{no_page}, swept{0};
     std::uint64_t large_allocated{0}, large_freed{0};              // objects of the default heap
     std::uint64_t large_bytes_allocated{0}, large_bytes_freed{0};  // page-rounded
 };
@@ -75,6 +77,7 @@ struct span_request {
     span_kind kind{span_kind::small};
     std::uint32_t page_count{1};
     std::uint32_t alignment_pages{1};
+    std::uint32_t followers{0};  // more of them, side by side, if there is room: small ones only
     std::size_t object_size{0};
     heap_core* owner{nullptr};
 };
@@ -94,7 +97,8 @@ public:
         return node_count_ == 1 ? 0 : os::current_node();
     }
 
-    /// Makes a span. Its objects are all free (small) or all taken (the others).
+    /// Makes a span. Its objects are all free (small) or all taken (the others). Those that
+    /// follow it hang from its list.next.
     /// Cost: a page search, one table entry a page. Threads: any; takes `pages`.
     [[nodiscard]] result<span*> make(unsigned node, const span_request& request) noexcept;
 
@@ -131,6 +135,14 @@ public:
     void unlock_all() noexcept;
 
 private:
+    [[nodiscard]] result<span*> make_locked(node_pages& n, unsigned node,
+                                            const span_request& request) noexcept;
+    span* make_followers(node_pages& n, span* s, const span_request& request) noexcept;
+    [[nodiscard]] span* make_on(node_pages& n, unsigned node, const span_request& request,
+                                page_index first, bool zeroed) noexcept;
+    [[nodiscard]] page_index next_to_collapse(node_pages& n, page_index page) const noexcept;
+    [[nodiscard]] bool holds_small_objects(const node_pages& n, page_index unit) const noexcept;
+    static void collapse_unit(node_pages& n, page_index unit) noexcept;
     result<void> cover_tables(unsigned node) noexcept;
     static void note_levels(node_pages& n) noexcept;
     bool destroy_locked(node_pages& n, span* s) noexcept;
