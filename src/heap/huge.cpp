@@ -113,6 +113,7 @@ result<huge_block*> huge_heap::allocate_locked(std::size_t need, std::size_t ali
     }
 
     huge_block* block = cache_.find(need, alignment, 4 * room_for(need));
+    note_missing(block == nullptr ? need : need - std::min(need, block->ready));
     if (block != nullptr) {
         cache_.remove(block);
         if (!extend(block, need, 0)) {

@@ -38,8 +38,44 @@ void huge_heap::leave_idle_list(huge_block* block) noexcept {
     block->in_idle_list = false;
 }
 
+std::size_t huge_heap::idle_floor() const noexcept {
+    const std::size_t lowest = settings_.lowest_idle_floor.count();
+    return std::min(lowest + floor_above_lowest_.load(std::memory_order_relaxed),
+                    settings_.idle_floor.count());
+}
+
 std::size_t huge_heap::tolerated_idle() const noexcept {
-    return std::max(settings_.idle_floor.count(), in_use_ / 8);
+    return std::max(idle_floor(), in_use_ / 8);
+}
+
+/// Pages have gone: early, because too much was idle, or because nobody wanted them for so
+/// long that less may be kept from now on.
+void huge_heap::note_released(std::size_t released, bool early, std::uint64_t now) noexcept {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    if (early) {
+        released_early_.fetch_add(released, relaxed);
+        last_early_.store(now, relaxed);
+    } else {
+        const std::size_t above = floor_above_lowest_.load(relaxed);
+        floor_above_lowest_.store(above - std::min(above, released), relaxed);
+    }
+}
+
+/// An allocation needs pages that no idle block had. If such were given back less than a
+/// second ago, that was too early: a program that frees and allocates large blocks in turn
+/// keeps what it needs after the first few, one that does not pays no memory for the others.
+void huge_heap::note_missing(std::size_t missing) noexcept {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    const std::size_t early = released_early_.load(relaxed);
+    if (early == 0 || missing == 0) return;
+    if (os::now_ns() - last_early_.load(relaxed) > settings_.idle_ns) {
+        released_early_.store(0, relaxed);
+        return;
+    }
+    const std::size_t regretted = std::min(early, missing);
+    released_early_.store(early - regretted, relaxed);
+    const std::size_t above = floor_above_lowest_.load(relaxed) + regretted;
+    floor_above_lowest_.store(std::min(above, settings_.idle_floor.count()), relaxed);
 }
 
 /// One step. The caller holds release_, and not mutex_.
@@ -48,9 +84,15 @@ std::size_t huge_heap::tolerated_idle() const noexcept {
 std::size_t huge_heap::release_step(bool force, bool background) noexcept {
     mutex_.lock();
     huge_block* const block = idle_list_.first();
-    if (block != nullptr && (force || idle_.load(std::memory_order_relaxed) > tolerated_idle() ||
-                             os::now_ns() - block->idle_since >= settings_.idle_ns)) {
-        return release_end_of(block, background);  // unlocks
+    if (block != nullptr) {
+        const std::uint64_t now = os::now_ns();
+        const bool unwanted = now - block->idle_since >= settings_.idle_ns;
+        const bool early = !force && !unwanted;
+        if (!early || idle_.load(std::memory_order_relaxed) > tolerated_idle()) {
+            const std::size_t released = release_end_of(block, background);  // unlocks
+            if (!force) note_released(released, early, now);
+            return released;
+        }
     }
     huge_block* const refused = retired_.pop_front();
     mutex_.unlock();
@@ -173,7 +215,7 @@ bool huge_heap::give_back_for(const error& refused, std::size_t wanted, unsigned
 void huge_heap::relieve() noexcept {
     const std::size_t idle = idle_.load(std::memory_order_relaxed);
     const bool helped = background_.load(std::memory_order_relaxed);
-    if (idle <= settings_.idle_floor.count() * (helped ? 2 : 1)) return;
+    if (idle <= idle_floor() * (helped ? 2 : 1)) return;
     if (!release_.try_lock()) return;
     mutex_.lock();
     const bool due = idle > tolerated_idle() * (helped ? 2 : 1);

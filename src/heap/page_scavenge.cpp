@@ -63,8 +63,15 @@ bool page_heap::take_whole(scavenge_candidate& out) noexcept {
                 hand_out(first - at + run.first, run.count, out);
                 return true;
             }
-            if ((notes.broken[half] & chunk_bit(chunk)) != 0 &&
-                os::hint_huge(address(first), to_bytes(pages{unit_pages}))) {
+            // In a heap too small for huge pages from the first touch on, one that was made of a
+            // full unit ends here; otherwise one that was broken is whole again.
+            const bytes unit_bytes = to_bytes(pages{unit_pages});
+            const bool ends = !wants_huge_pages();
+            if (ends && os::hint_no_huge(address(first), unit_bytes)) {
+                notes.huge[half] &= ~chunk_bit(chunk);
+                notes.broken[half] &= ~chunk_bit(chunk);
+            } else if (!ends && (notes.broken[half] & chunk_bit(chunk)) != 0 &&
+                       os::hint_huge(address(first), unit_bytes)) {
                 notes.broken[half] &= ~chunk_bit(chunk);
             }
             // Pages never used share the huge page, so they are resident in truth.

@@ -370,7 +370,7 @@ std::size_t resident_in(const void* p, std::size_t size) {
 TEST(Front, ZeroedMemoryInAReusedHugeBlockTouchesOnlyWhatWasDirty) {
     if (os::os_page() != 4_KiB) GTEST_SKIP() << "counts in pages of 4 KiB";
     expect_passes("hugepages=off", [] {
-        constexpr std::size_t first = std::size_t{8} << 20, second = std::size_t{14} << 20;
+        constexpr std::size_t first = std::size_t{4} << 20, second = std::size_t{7} << 20;
         void* p = detail::allocate(first);
         std::memset(p, 0xff, first);
         detail::deallocate(p);

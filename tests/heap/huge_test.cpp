@@ -21,6 +21,9 @@
 namespace steady::test {
 namespace {
 
+// Keeps idle pages whether they are missed or not.
+constexpr huge_settings patient{.lowest_idle_floor = 64_MiB};
+
 // Records stay allocated when a heap closes, so ready is compared after a first block has
 // brought them.
 bytes settled_ready(huge_heap& heap) {
@@ -275,7 +278,7 @@ TEST(Huge, FreedPagesAreUsedAgainWithoutASystemCallOrAFault) {
 }
 
 TEST(Huge, ASmallerFreedBlockServesAsTheBeginningOfALargerOne) {
-    huge_heap heap;
+    huge_heap heap{patient};
     huge_block* block = must_allocate(heap, 8_MiB);
     std::byte* const base = block->base;
     std::memset(base, 1, block->size);
@@ -300,8 +303,30 @@ TEST(Huge, ASmallerFreedBlockServesAsTheBeginningOfALargerOne) {
     EXPECT_TRUE(heap.close());
 }
 
+// Few idle pages stay until a program shows that it wants them again; then as many as it
+// missed, and few again when nobody has wanted them for their time.
+TEST(Huge, TheFloorOfIdlePagesFollowsWhatIsMissed) {
+    static constexpr huge_settings quick{.idle_ns = 200'000'000};
+    huge_heap heap{quick};
+    heap.set_background(true);
+    const auto idle_after_free = [&] {
+        heap.free(must_allocate(heap, 16_MiB));
+        heap.scavenge(1_GiB, false);
+        return heap.counters().idle;
+    };
+    EXPECT_EQ(idle_after_free(), 4_MiB);
+    for (int round = 0; round < 8; ++round) static_cast<void>(idle_after_free());
+    EXPECT_EQ(idle_after_free(), 16_MiB) << "what is allocated again and again stays";
+    std::this_thread::sleep_for(std::chrono::milliseconds(210));
+    heap.scavenge(1_GiB, false);
+    EXPECT_EQ(heap.counters().idle, 0_B);
+    EXPECT_EQ(idle_after_free(), 4_MiB);
+    expect_sound(heap);
+    EXPECT_TRUE(heap.close());
+}
+
 TEST(Huge, IdlePagesGoBackAfterTheirTimeInCallsOf2MiB) {
-    static constexpr huge_settings quick{.idle_ns = 50'000'000};
+    static constexpr huge_settings quick{.idle_ns = 50'000'000, .lowest_idle_floor = 64_MiB};
     huge_heap heap{quick};
     const bytes before = settled_ready(heap);
     heap.set_background(true);
@@ -329,7 +354,7 @@ TEST(Huge, IdlePagesGoBackAfterTheirTimeInCallsOf2MiB) {
 }
 
 TEST(Huge, ScavengedMemoryIsZeroAgainForWhoComesNext) {
-    huge_heap heap;
+    huge_heap heap{patient};
     huge_block* block = must_allocate(heap, 16_MiB);
     std::memset(block->base.load(), 1, block->size);
     heap.free(block);
@@ -351,7 +376,7 @@ TEST(Huge, ScavengedMemoryIsZeroAgainForWhoComesNext) {
 }
 
 TEST(Huge, AShrunkTailIsKeptForGrowingBackAndThenReturned) {
-    huge_heap heap;
+    huge_heap heap{patient};
     heap.set_background(true);
     huge_block* block = must_allocate(heap, 15_MiB);
     std::memset(block->base.load(), 7, block->size);

@@ -64,8 +64,9 @@ struct huge_settings {
     std::uintptr_t hint = default_hint();
     /// Freed pages are given back after they were idle this long.
     std::uint64_t idle_ns = 1'000'000'000;
-    /// Beyond this, and an eighth of what is in use, they are given back at once.
-    bytes idle_floor = 64_MiB;
+    /// Beyond the floor, and an eighth of what is in use, they are given back at once. The floor
+    /// rises from the lower to the upper bound with pages that were given back too early.
+    bytes lowest_idle_floor = 4_MiB, idle_floor = 64_MiB;
     /// Blocks in all; 0: as many as leave half of vm.max_map_count to the program.
     std::size_t block_limit = 0;
 
@@ -263,7 +264,10 @@ private:
     // huge_release.cpp
     void become_idle(huge_block* block) noexcept;
     void leave_idle_list(huge_block* block) noexcept;
+    [[nodiscard]] std::size_t idle_floor() const noexcept;
     [[nodiscard]] std::size_t tolerated_idle() const noexcept;
+    void note_released(std::size_t released, bool early, std::uint64_t now) noexcept;
+    void note_missing(std::size_t missing) noexcept;
     std::size_t release_step(bool force, bool background) noexcept;
     std::size_t release_end_of(huge_block* block, bool background) noexcept;
     void change_ready(huge_block* block, std::size_t ready) noexcept;
@@ -308,8 +312,14 @@ private:
     // HB4. Atomic only for the look of relieve() without the lock.
     std::size_t in_use_ = 0;
     std::atomic<std::size_t> idle_{0};
-    std::size_t prepared_ = 0;   // sum of block->prepared
-    std::size_t in_flight_ = 0;  // of idle_, in the decommit under way
+
+    // How the floor of idle bytes follows what is wanted again (note_missing). Estimates, under
+    // no lock in common.
+    std::atomic<std::size_t> floor_above_lowest_{0};
+    std::atomic<std::size_t> released_early_{0};  // and not yet missed
+    std::atomic<std::uint64_t> last_early_{0};    // when, os::now_ns()
+    std::size_t prepared_ = 0;                    // sum of block->prepared
+    std::size_t in_flight_ = 0;                   // of idle_, in the decommit under way
     std::size_t live_count_ = 0;
     std::size_t blocks_with_slot_ = 0;
 };
