@@ -7,8 +7,9 @@
 //   poisson     an object of s bytes with 1 - exp(-s / period), each by itself, as everybody has
 //   threshold   with min(1, s / period), each by itself
 //   strata      one of each period / s objects of a class, as the heap draws
-//   tuned       strata, and periods by class, solved for anew after each 256 samples, as the
-//               profiler does
+//   tuned       strata, and periods by class, solved for anew after each 128 samples
+//   ... agreed  and weights made to agree with the heap's counts (src/profile/estimate.hpp): with
+//               `tuned` what the profiler does, except that it also waits 100 ms between two looks
 //
 // At 40 moments of the trace the estimates of what is alive and of what was allocated are
 // compared with the truth, stack by stack: error = sqrt(sum of (estimate - truth)^2), its mean
@@ -19,6 +20,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <fstream>
 #include <unordered_map>
 #include <vector>
@@ -27,6 +29,7 @@
 #include "steady/core/random.hpp"
 #include "steady/heap/size_classes.gen.hpp"
 #include "steady/profile/detail/tuning.hpp"
+#include "profile/estimate.hpp"
 
 namespace {
 
@@ -86,13 +89,13 @@ struct result {
 
 struct design {
     const char* name;
-    bool threshold, strata, tuned;
+    bool threshold, strata, tuned, agreed;
 };
 constexpr design designs[] = {
-    {"poisson", false, false, false},
-    {"threshold", true, false, false},
-    {"strata", true, true, false},
-    {"tuned", true, true, true},
+    {"poisson", false, false, false, false},    {"poisson agreed", false, false, false, true},
+    {"threshold", true, false, false, false},   {"strata", true, true, false, false},
+    {"strata agreed", true, true, false, true}, {"tuned", true, true, true, false},
+    {"tuned agreed", true, true, true, true},
 };
 
 /// Of one class: the objects of the present stratum, how many have passed, which is the sample.
@@ -112,6 +115,72 @@ struct comparison {
     }
 };
 
+using steady::profile::detail::heap_site;
+using steady::profile::detail::live_part;
+using steady::profile::detail::site;
+
+/// What the profiler's tables would hold, and the heap's counts.
+class recorded {
+public:
+    explicit recorded(const program& p) : place_(p.objects) {}
+
+    void came(const event& e, double weight) {
+        auto& line = counts_.by_size[e.size_class];
+        ++line.mallocs, ++counts_.mallocs;
+        counts_.total_alloc += e.size, counts_.heap_alloc += e.size;
+        counts_.large_bytes += e.size_class == 0 ? e.size : 0;
+        if (weight == 0) return;
+        const std::uint64_t key =
+            std::uint64_t{e.stack} << 40 | std::uint64_t{e.size_class} << 32 | e.size;
+        const auto [at, fresh] = index_.try_emplace(key, sites_.size());
+        if (fresh) {
+            site s{};
+            s.size_class = e.size_class;
+            s.size = e.size;
+            stacks_[&where_.emplace_back(s)] = e.stack;
+            sites_.push_back({&where_.back(), 0, 0, 0});
+        }
+        heap_site& s = sites_[at->second];
+        s.made += weight;
+        s.made_bytes += weight * e.size;
+        s.made_certain += weight <= 1 ? weight : 0;
+        place_[e.object] = parts_.size();
+        parts_.push_back({s.where, e.object, e.size, weight});
+    }
+    void went(const event& e, std::uint32_t size, bool sampled) {
+        ++counts_.by_size[e.size_class].frees, ++counts_.frees;
+        counts_.heap_alloc -= size;
+        counts_.large_bytes -= e.size_class == 0 ? size : 0;
+        if (!sampled) return;
+        parts_[place_[e.object]] = parts_.back();
+        place_[parts_.back().address] = place_[e.object];
+        parts_.pop_back();
+    }
+    void estimate(std::vector<double>& live, std::vector<double>& allocated) const {
+        using namespace steady::profile;
+        std::vector<live_part> parts = parts_;
+        steady::heap_statistics counts = counts_;
+        counts.heap_objects = counts.mallocs - counts.frees;
+        std::fill(live.begin(), live.end(), 0);
+        std::fill(allocated.begin(), allocated.end(), 0);
+        for (const auto& s : profile::detail::estimate(sites_, parts, &counts, {})) {
+            if (s.where == nullptr) continue;
+            const std::uint32_t stack = stacks_.at(s.where);
+            live[stack] += static_cast<double>(s.values[inuse_space]);
+            allocated[stack] += static_cast<double>(s.values[alloc_space]);
+        }
+    }
+
+private:
+    steady::heap_statistics counts_{};
+    std::deque<site> where_;
+    std::vector<heap_site> sites_;
+    std::unordered_map<std::uint64_t, std::size_t> index_;
+    std::unordered_map<const site*, std::uint32_t> stacks_;
+    std::vector<live_part> parts_;
+    std::vector<std::size_t> place_;
+};
+
 result simulate(const program& p, double period, const design& d, std::uint64_t seed) {
     wyrand random(seed);
     const auto uniform = [&] { return (static_cast<double>(random() >> 12) + 0.5) * 0x1p-52; };
@@ -125,6 +194,7 @@ result simulate(const program& p, double period, const design& d, std::uint64_t 
     std::vector<float> weight(p.objects, 0);  // 0: no sample
     std::vector<std::uint32_t> size(p.objects, 0);
     comparison live(p.stacks), allocated(p.stacks);
+    recorded tables(p);
     result r;
     std::uint64_t moments = 0, at = 0;
     const std::uint64_t step = p.events.size() / 40;
@@ -157,14 +227,17 @@ result simulate(const program& p, double period, const design& d, std::uint64_t 
             allocated.truth[e.stack] += e.size;
             loads[e.size_class].live += 1;
             loads[e.size_class].allocated += 1;
-            if (const double q = draw(e); q > 0) {
+            const double q = draw(e);
+            if (d.agreed) tables.came(e, q > 0 ? 1 / q : 0);
+            if (q > 0) {
                 weight[e.object] = static_cast<float>(1 / q);
                 live.estimate[e.stack] += e.size / q;
                 allocated.estimate[e.stack] += e.size / q;
                 r.samples += 1;
-                if (d.tuned && static_cast<std::uint64_t>(r.samples) % 256 == 0) tune();
+                if (d.tuned && static_cast<std::uint64_t>(r.samples) % 128 == 0) tune();
             }
         } else {
+            if (d.agreed) tables.went(e, size[e.object], weight[e.object] > 0);
             const double s = size[e.object];
             live.truth[e.stack] -= s;
             loads[e.size_class].live -= 1;
@@ -172,6 +245,16 @@ result simulate(const program& p, double period, const design& d, std::uint64_t 
                 live.estimate[e.stack] -= s * static_cast<double>(weight[e.object]);
         }
         if (++at % step != 0) continue;
+        if (d.agreed) {
+            comparison l(live.truth.size()), a(live.truth.size());
+            tables.estimate(l.estimate, a.estimate);
+            l.truth = live.truth;
+            a.truth = allocated.truth;
+            r.live_error += l.error();
+            r.allocated_error += a.error();
+            ++moments;
+            continue;
+        }
         r.live_error += live.error();
         r.allocated_error += allocated.error();
         ++moments;
@@ -213,7 +296,7 @@ int main(int count, char** words) {
             equal = over_seeds(p, own, d, seeds);
         }
         std::printf(
-            "  %-10s %8.1f samples   live: error %11.0f B, ratio %.3f   allocated: ratio "
+            "  %-14s %8.1f samples   live: error %11.0f B, ratio %.3f   allocated: ratio "
             "%.3f\n",
             d.name, equal.samples, equal.live_error, equal.live_error / plain.live_error,
             equal.allocated_error / plain.allocated_error);

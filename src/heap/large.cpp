@@ -92,7 +92,8 @@ void count_bytes(huge_block* b, std::size_t before) noexcept {
 // The block has another size than before, in the same place.
 void count_resized(huge_block* b, std::size_t before, std::size_t requested) noexcept {
     count_bytes(b, before);
-    sampler::large_resized(b->sample, b->base, before, b->size, requested);
+    sampler::large_resized(*static_cast<heap_core*>(b->owner), b->sample, b->base, before, b->size,
+                           requested);
 }
 
 // Grows the block by moving its page tables. False: it is where it was.
@@ -101,7 +102,8 @@ bool move_huge(huge_block* b, std::size_t size) noexcept {
     sampler::large_freed(b->sample, b->base, before);  // others may get its place at once
     const bool moved{huge_blocks.grow_moving(b, bytes{in_pages(size)})};
     if (moved) count_bytes(b, before);
-    sampler::large_arrived(b->sample, b->base, before, b->size, moved ? size : requested);
+    sampler::large_arrived(*static_cast<heap_core*>(b->owner), b->sample, b->base, before, b->size,
+                           moved ? size : requested);
     return moved;
 }
 
@@ -111,8 +113,8 @@ bool resize_span(span& s, std::size_t size, Change change) noexcept {
     const auto changed = [&]() noexcept {
         const std::size_t before = s.object_size();
         if (!change()) return false;
-        sampler::large_resized(s.sample, reinterpret_cast<void*>(s.base), before, s.object_size(),
-                               size);
+        sampler::large_resized(*s.owner, s.sample, reinterpret_cast<void*>(s.base), before,
+                               s.object_size(), size);
         return true;
     };
     if (s.owner->is_default()) return changed();
@@ -231,7 +233,7 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
             (*block)->noscan = noscan;
             core.huge_.allocated.fetch_add(1, relaxed);
             core.huge_.bytes_allocated.fetch_add((*block)->size, relaxed);
-            sampler::large_made((*block)->sample, (*block)->base, (*block)->size, size);
+            sampler::large_made(core, (*block)->sample, (*block)->base, (*block)->size, size);
             note_taken(core, (*block)->size);
             return (*block)->base;
         }
@@ -249,7 +251,8 @@ void* allocate_large_for(heap_core& core, unsigned node, std::size_t size, std::
                                         .owner = &core});
     if (!made) return nullptr;
     if (dirty != nullptr) *dirty = (*made)->zeroed ? 0 : rounded;
-    sampler::large_made((*made)->sample, reinterpret_cast<void*>((*made)->base), rounded, size);
+    sampler::large_made(core, (*made)->sample, reinterpret_cast<void*>((*made)->base), rounded,
+                        size);
     note_taken(core, rounded);
     return reinterpret_cast<void*>((*made)->base);
 }

@@ -31,9 +31,17 @@ bool listens() noexcept {
     return sampler::period() != 0 && sample_hook.armed();
 }
 
+void announce_allocated(const heap_core& owner, const sample_facts& facts, void* object,
+                        std::size_t size, unsigned size_class = 0) noexcept {
+    sample_hook.announce({sample_event::what::allocated, object, bytes{size},
+                          bytes{facts.requested}, facts.probability,
+                          static_cast<std::uint8_t>(size_class), owner.is_default()});
+}
+
 void announce(sample_event::what kind, const sample_facts& facts, void* object,
               std::size_t size) noexcept {
-    sample_hook.announce({kind, object, bytes{size}, bytes{facts.requested}, facts.probability});
+    sample_hook.announce(
+        {kind, object, bytes{size}, bytes{facts.requested}, facts.probability, 0, false});
 }
 
 // What a change of size makes of a sample, or of an object that was none.
@@ -67,15 +75,15 @@ void sampler::configure(std::uint64_t period, std::uint32_t guard_rate) noexcept
     redraw_samples();
 }
 
-void sampler::large_made(sample_facts& facts, void* object, std::size_t size,
-                         std::size_t requested) noexcept {
+void sampler::large_made(const heap_core& owner, sample_facts& facts, void* object,
+                         std::size_t size, std::size_t requested) noexcept {
     facts = {requested, 0};
     decide(facts, 0, size);
-    if (facts.probability > 0) announce(sample_event::what::allocated, facts, object, size);
+    if (facts.probability > 0) announce_allocated(owner, facts, object, size);
 }
 
-void sampler::large_resized(sample_facts& facts, void* object, std::size_t before,
-                            std::size_t after, std::size_t requested) noexcept {
+void sampler::large_resized(const heap_core& owner, sample_facts& facts, void* object,
+                            std::size_t before, std::size_t after, std::size_t requested) noexcept {
     const sample_facts was = facts;
     facts.requested = requested;
     decide(facts, before, after);
@@ -84,7 +92,7 @@ void sampler::large_resized(sample_facts& facts, void* object, std::size_t befor
     } else if (was.probability > 0) {
         announce(sample_event::what::freed, was, object, before);
     } else if (facts.probability > 0) {
-        announce(sample_event::what::allocated, facts, object, after);
+        announce_allocated(owner, facts, object, after);
     }
 }
 
@@ -92,11 +100,11 @@ void sampler::large_freed(const sample_facts& facts, void* object, std::size_t s
     if (facts.probability > 0) announce(sample_event::what::freed, facts, object, size);
 }
 
-void sampler::large_arrived(sample_facts& facts, void* object, std::size_t before,
-                            std::size_t after, std::size_t requested) noexcept {
+void sampler::large_arrived(const heap_core& owner, sample_facts& facts, void* object,
+                            std::size_t before, std::size_t after, std::size_t requested) noexcept {
     facts.requested = requested;
     if (after != before) decide(facts, before, after);
-    if (facts.probability > 0) announce(sample_event::what::allocated, facts, object, after);
+    if (facts.probability > 0) announce_allocated(owner, facts, object, after);
 }
 
 void sampler::set_class_periods(const std::uint64_t* periods) noexcept {
@@ -137,7 +145,7 @@ void* sampler::allocate(heap_core& core, unsigned node, span_class sclass, std::
         return nullptr;
     }
     auto* object = reinterpret_cast<void*>(object_of(*s));
-    announce(sample_event::what::allocated, s->sample, object, class_size[sclass >> 1]);
+    announce_allocated(core, s->sample, object, class_size[sclass >> 1], sclass >> 1);
     return object;
 }
 

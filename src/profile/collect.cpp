@@ -39,44 +39,47 @@ std::int64_t whole(double value) noexcept {
     return std::llround(value);
 }
 
-struct live_sums {
-    double objects = 0, space = 0;
-};
-
-/// A copy of the sites of one domain; of the heap's with their live samples.
-std::vector<raw_sample> copy_sites(domain what, std::vector<live_part>* parts) {
+/// A copy of the sites of a domain other than the heap's.
+std::vector<raw_sample> copy_sites(domain what) {
     tables& t = the_recorder.records;
     std::vector<raw_sample> out;
-    std::vector<live_sums> live;
     for (std::size_t room = 256;; room *= 2) {
         out.reserve(room);
-        live.resize(what == domain::heap ? room : 0);
-        if (parts != nullptr) parts->reserve(room);
         const os::lock_guard only_one(t.guard);
-        if (t.sites() > room || (parts != nullptr && t.live() > parts->capacity())) continue;
-        if (what == domain::heap) {
-            t.for_each_live([&](const live_sample& s) noexcept {
-                live_sums& sum = live[s.where->index];
-                sum.objects += s.weight;
-                sum.space += s.weight * static_cast<double>(s.size);
-                if (parts != nullptr) parts->push_back({s.where, s.address, s.size, s.weight});
-            });
-        }
+        if (t.sites() > out.capacity()) continue;
         t.for_each_site([&](const site& s) noexcept {
             if (s.what != what) return;
             raw_sample one;
             one.where = &s;
-            one.values[0] = whole(s.values[0]);
-            one.values[1] = whole(s.values[1]);
-            if (what == domain::heap) {
-                one.values[inuse_objects] = whole(live[s.index].objects);
-                one.values[inuse_space] = whole(live[s.index].space);
-            } else {
-                one.values[2] = whole(s.values[2]);
-            }
+            for (std::size_t v = 0; v < 3; ++v) one.values[v] = whole(s.values[v]);
             out.push_back(one);
         });
         return out;
+    }
+}
+
+struct heap_copy {
+    std::vector<heap_site> sites;
+    std::vector<live_part> parts;
+};
+
+heap_copy copy_heap() {
+    recorder& r = the_recorder;
+    heap_copy c;
+    for (std::size_t room = 256;; room *= 2) {
+        c.sites.reserve(room);
+        c.parts.reserve(room);
+        const os::lock_guard only_one(r.records.guard);
+        if (r.records.sites() > c.sites.capacity() || r.records.live() > c.parts.capacity())
+            continue;
+        r.records.for_each_live([&](const live_sample& s) noexcept {
+            c.parts.push_back({s.where, s.address, s.size, s.weight});
+        });
+        r.records.for_each_site([&](const site& s) noexcept {
+            if (s.what == domain::heap)
+                c.sites.push_back({&s, s.values[0], s.values[1], s.values[2]});
+        });
+        return c;
     }
 }
 
@@ -97,13 +100,23 @@ void sleep_seconds(unsigned seconds) noexcept {
 }
 
 std::vector<raw_sample> take(kind what, const options& how) {
-    if (what != kind::heap && what != kind::allocs) return copy_sites(domain_of(what), nullptr);
-    if (how.gc) {
-        if (const heap_interface* h = heap()) h->trim();
+    if (what != kind::heap && what != kind::allocs) return copy_sites(domain_of(what));
+    const heap_interface* h = heap();
+    if (h == nullptr) return {};
+    if (how.gc) h->trim();
+    heap_copy c = copy_heap();
+    const heap_statistics counts = h->read_statistics();
+    untracked_objects untracked;
+    {
+        const os::lock_guard only_one(the_recorder.records.guard);
+        untracked = the_recorder.untracked;
+        add_pause(untracked, counts);
     }
-    std::vector<live_part> parts;
-    std::vector<raw_sample> samples = copy_sites(domain::heap, &parts);
-    charge_pages(samples, parts);
+    // After stop() nobody follows what is freed: the weights are all there is.
+    const bool followed = the_recorder.running.load(std::memory_order_relaxed);
+    std::vector<raw_sample> samples =
+        estimate(c.sites, c.parts, followed ? &counts : nullptr, untracked);
+    charge_pages(samples, c.parts, counts);
     return samples;
 }
 
@@ -118,7 +131,7 @@ collection collect(kind what, const options& how) {
         const std::string refused =
             run_cpu_profile(how.seconds != 0 ? how.seconds : default_seconds, mine);
         if (!refused.empty()) c.comments.push_back(refused);
-        c.samples = copy_sites(domain::cpu, nullptr);
+        c.samples = copy_sites(domain::cpu);
         c.period = cpu_period_ns;
     } else if (how.seconds != 0) {
         const std::vector<raw_sample> before = take(what, how);

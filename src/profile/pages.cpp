@@ -15,13 +15,6 @@ namespace {
 
 constexpr std::uint64_t heap_page = 8192, os_page = 4096;
 
-/// 0 for objects of whole pages.
-unsigned class_of(std::uint64_t size) noexcept {
-    if (size == 0 || size > max_small_size) return 0;
-    const unsigned c = size_class_of(size);
-    return class_size[c] == size ? c : 0;
-}
-
 /// Bytes of [start, start + size) that are in physical memory.
 std::uint64_t resident_bytes(std::uintptr_t start, std::uint64_t size) noexcept {
     const std::uintptr_t end = start + size;
@@ -51,10 +44,8 @@ struct of_class {
 
 }  // namespace
 
-void charge_pages(std::vector<raw_sample>& samples, const std::vector<live_part>& parts) {
-    const heap_interface* h = heap();
-    if (h == nullptr) return;
-    const heap_statistics s = h->read_statistics();
+void charge_pages(std::vector<raw_sample>& samples, const std::vector<live_part>& parts,
+                  const heap_statistics& s) {
     std::array<of_class, class_count> classes{};
     std::unordered_map<const site*, raw_sample*> place;
     for (raw_sample& one : samples) place.emplace(one.where, &one);
@@ -63,7 +54,8 @@ void charge_pages(std::vector<raw_sample>& samples, const std::vector<live_part>
     constexpr std::size_t most_asked = 100'000;  // beyond, the classes' shares are known well
     for (std::size_t i = 0; i < parts.size(); ++i) {
         const live_part& p = parts[i];
-        const unsigned c = class_of(p.size);
+        const unsigned c = p.where->size_class;
+        const bool counted = c != 0 && p.where->of != population::instance;
         double share = 1;
         if (i < most_asked) {
             share = static_cast<double>(resident_bytes(p.address, p.size)) /
@@ -71,14 +63,14 @@ void charge_pages(std::vector<raw_sample>& samples, const std::vector<live_part>
         } else if (classes[c].weight > 0) {
             share = classes[c].resident / classes[c].weight;
         }
-        classes[c].weight += p.weight;
-        classes[c].resident += p.weight * share;
+        classes[c].weight += counted ? p.weight : 0;
+        classes[c].resident += counted ? p.weight * share : 0;
+        classes[c].own += counted ? 1 : 0;
         const auto found = place.find(p.where);
         if (found == place.end()) continue;
         raw_sample& one = *found->second;
         one.values[resident_space] += std::llround(p.weight * share * static_cast<double>(p.size));
-        if (c == 0) continue;
-        ++classes[c].own;
+        if (!counted) continue;
         const std::uint64_t waste = (p.size + heap_page - 1) / heap_page * heap_page - p.size;
         one.values[frag_space] += static_cast<std::int64_t>(waste);
     }
@@ -97,7 +89,8 @@ void charge_pages(std::vector<raw_sample>& samples, const std::vector<live_part>
     // Shares are rounded so that their sum is the waste: each is the difference of two
     // rounded partial sums.
     for (raw_sample& one : samples) {
-        const unsigned c = class_of(one.where->size);
+        if (one.where == nullptr || one.where->of == population::instance) continue;
+        const unsigned c = one.where->size_class;
         if (c == 0 || classes[c].weight <= 0 || one.values[inuse_objects] <= 0) continue;
         of_class& mine = classes[c];
         const std::int64_t before = std::llround(mine.charged);
@@ -107,10 +100,11 @@ void charge_pages(std::vector<raw_sample>& samples, const std::vector<live_part>
         one.values[resident_space] +=
             std::llround(static_cast<double>(share) * mine.resident / mine.weight);
     }
-    raw_sample rest;  // classes without a live sample, the heap's own records, other heaps
-    rest.values[frag_space] = static_cast<std::int64_t>(s.heap_inuse) -
+    // Classes without a live sample, the heap's own records, other heaps.
+    const std::int64_t rest = static_cast<std::int64_t>(s.heap_inuse) -
                               static_cast<std::int64_t>(s.heap_alloc) - sum_of_frag();
-    if (rest.values[frag_space] != 0) samples.push_back(rest);
+    if (samples.empty() || samples.back().where != nullptr) samples.emplace_back();
+    samples.back().values[frag_space] = rest;
 }
 
 }  // namespace steady::profile::detail

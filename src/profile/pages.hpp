@@ -9,7 +9,7 @@
 // that class are alive, so it is shared among them: each stack gets the part of its class's
 // waste that it has of the class's estimated live objects. The sum over all stacks is
 // heap_inuse - heap_alloc to the byte; what belongs to classes of which no live object was
-// sampled, to the heap's own records and to heap instances is a line without a stack.
+// sampled, to the heap's own records and to heap instances is in the line "[not sampled]".
 //
 // A sampled object lies on pages of its own, whose waste is its stack's alone.
 //
@@ -20,19 +20,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "collect.hpp"
+#include "estimate.hpp"
 
 namespace steady::profile::detail {
 
-/// One live sample.
-struct live_part {
-    const site* where;
-    std::uintptr_t address;
-    std::uint64_t size;
-    double weight;
-};
-
-/// Fills in frag_space and resident_space.
-void charge_pages(std::vector<raw_sample>& samples, const std::vector<live_part>& parts);
+/// Fills in frag_space and resident_space of estimate()'s result, from the counts it was made with.
+void charge_pages(std::vector<raw_sample>& samples, const std::vector<live_part>& parts,
+                  const heap_statistics& counts);
 
 }  // namespace steady::profile::detail

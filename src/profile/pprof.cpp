@@ -93,6 +93,8 @@ constexpr const char* entries_of_the_allocator =
     "malloc|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|operator new.*|"
     "steady::(heap::)?allocate|steady::reallocate|steady::try_grow|steady::grow_in_place";
 
+constexpr const char* not_sampled = "[not sampled]";
+
 /// The addresses of a collection, numbered, and what they mean.
 struct places {
     std::unordered_map<std::uintptr_t, std::uint64_t> ids;  // from 1
@@ -135,6 +137,7 @@ public:
         for (const raw_sample& s : collection_.samples) write_sample(out, s);
         write_mappings(out);
         write_locations(out);
+        if (has_rest_) write_rest_location(out);
         if (!symbolize_ && what_ != kind::cpu)
             out.add_int64(7, strings_.index_of(entries_of_the_allocator));
         out.add_int64(9, collection_.time_ns);
@@ -157,7 +160,11 @@ private:
 
     void write_sample(protozero::pbf_writer& out, const raw_sample& s) {
         protozero::pbf_writer sample(out, 2);
-        if (s.where != nullptr) {
+        if (s.where == nullptr) {
+            has_rest_ = true;
+            protozero::packed_field_uint64 ids(sample, 1);
+            ids.add_element(rest_location());
+        } else {
             protozero::packed_field_uint64 ids(sample, 1);
             for (std::size_t i = places_.first_frame(*s.where); i < s.where->depth; ++i)
                 ids.add_element(places_.ids.at(s.where->frames[i]));
@@ -166,10 +173,7 @@ private:
             protozero::packed_field_int64 values(sample, 2);
             for (std::size_t i = 0; i < facts_.types.size(); ++i) values.add_element(s.values[i]);
         }
-        if (s.where == nullptr) {
-            write_label(sample, "note", "no live sample of these sizes");
-            return;
-        }
+        if (s.where == nullptr) return;
         if (s.where->size != 0) {
             protozero::pbf_writer label(sample, 3);
             label.add_int64(1, strings_.index_of("bytes"));
@@ -221,6 +225,19 @@ private:
         }
     }
 
+    /// The one of the objects that no sample stands for, behind those with an address.
+    [[nodiscard]] std::uint64_t rest_location() const { return places_.addresses.size() + 1; }
+
+    void write_rest_location(protozero::pbf_writer& out) {
+        line l;
+        l.function = not_sampled;
+        const std::uint64_t function = function_id(out, l);
+        protozero::pbf_writer location(out, 4);
+        location.add_uint64(1, rest_location());
+        protozero::pbf_writer one(location, 4);
+        one.add_uint64(1, function);
+    }
+
     std::uint64_t function_id(protozero::pbf_writer& out, const line& l) {
         const std::string& system = l.system_name.empty() ? l.function : l.system_name;
         const auto [place, fresh] =
@@ -240,6 +257,7 @@ private:
     const collection& collection_;
     const places& places_;
     bool symbolize_;
+    bool has_rest_ = false;  // a sample that is nobody's
     std::string bytes_;
     strings strings_;
     std::unordered_map<std::string, std::uint64_t> functions_;
@@ -286,7 +304,9 @@ std::vector<stack_record> snapshot(kind what, const options& how) {
         stack_record r;
         r.values.assign(s.values, s.values + facts(what).types.size());
         if (s.where == nullptr) {
-            r.labels.push_back({"note", "no live sample of these sizes", 0, ""});
+            frame f;
+            f.function = not_sampled;
+            r.frames.push_back(std::move(f));
             out.push_back(std::move(r));
             continue;
         }

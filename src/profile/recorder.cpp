@@ -1,25 +1,14 @@
 // recorder.cpp - the listeners. The story is in recorder.hpp.
 #include "recorder.hpp"
 
-#include <cstring>
+#include <cmath>
 
-#include <dlfcn.h>
-#include <sys/prctl.h>
-
-#include "steady/core/options.hpp"
 #include "steady/os/metadata.hpp"
 #include "steady/profile/detail/unwind.hpp"
-#include "steady/profile/label.hpp"
-#include "steady/profile/profile.hpp"
 #include "steady/slice/watch.hpp"
 #include "cpu.hpp"
 #include "symbols.hpp"
 #include "tuning.hpp"
-
-#if defined(STEADY_PROFILE_LIBRARY)
-// Of libsteady_malloc.so, if that is loaded.
-#pragma weak steady_heap_interface_1
-#endif
 
 namespace steady::profile::detail {
 
@@ -29,53 +18,6 @@ constinit thread_local bool thread_is_unrecorded = false;
 namespace {
 
 constexpr auto relaxed = std::memory_order_relaxed;
-
-// ---- Labels. What a thread says about itself is looked at again now and then only: its
-// name changes hardly ever.
-
-struct thread_labels {
-    const label_node* scopes = nullptr;   // innermost
-    const label_set* interned = nullptr;  // of `scopes` and `name`
-    std::uint32_t until_look = 0;
-    char name[16] = {};
-};
-constinit thread_local thread_labels mine;
-
-constexpr std::size_t most_labels = 16;
-
-}  // namespace
-
-const label_set* current_labels() noexcept {
-    thread_labels& t = mine;
-    if (t.until_look == 0) {
-        t.until_look = 64;
-        char name[16] = {};
-        prctl(PR_GET_NAME, name);
-        if (std::memcmp(name, t.name, sizeof name) != 0) {
-            std::memcpy(t.name, name, sizeof name);
-            t.interned = nullptr;
-        }
-    }
-    --t.until_look;
-    if (t.interned != nullptr) return t.interned;
-    label_pair pairs[most_labels];
-    std::size_t count = 0;
-    pairs[count++] = {"thread", t.name};
-    for (const label_node* n = t.scopes; n != nullptr && count < most_labels; n = n->outer) {
-        bool hidden = false;  // an inner scope says something else
-        for (std::size_t i = 0; i < count; ++i)
-            hidden = hidden || std::strcmp(pairs[i].key, n->key) == 0;
-        if (!hidden) pairs[count++] = {n->key, n->text};
-    }
-    t.interned = the_recorder.records.intern(pairs, count);
-    return t.interned;
-}
-
-const label_set* labels_in_signal() noexcept {
-    return mine.interned;
-}
-
-namespace {
 
 /// A stack as profiles show it: frames of the profiler and of the heap below the program's are
 /// left out. A thread keeps the last one that made a heap sample; it often makes the next.
@@ -108,44 +50,77 @@ struct program_stack {
 };
 constinit thread_local program_stack last_of_heap;
 
-site* site_here(domain what, std::uint64_t size, const char* detail, const std::uintptr_t* kept,
-                program_stack& stack) noexcept {
+site* site_here(site_key key, const std::uintptr_t* kept, program_stack& stack) noexcept {
     if (stack.cut) the_recorder.cut_stacks.fetch_add(1, relaxed);
-    const label_set* labels = current_labels();
-    if (stack.where != nullptr && stack.where->size == size && stack.where->labels == labels)
+    key.labels = current_labels();
+    const site* last = stack.where;
+    if (last != nullptr && last->size == key.size && last->labels == key.labels &&
+        last->of == key.of && last->size_class == key.size_class)
         return stack.where;
-    stack.where = the_recorder.records.find_or_add(
-        {what, size, labels, detail, kept + stack.left_out, stack.depth, stack.hash, stack.cut});
+    key.frames = kept + stack.left_out;
+    key.depth = stack.depth;
+    key.stack_hash = stack.hash;
+    key.cut = stack.cut;
+    stack.where = the_recorder.records.find_or_add(key);
     if (stack.where == nullptr) the_recorder.lost.fetch_add(1, relaxed);
     return stack.where;
 }
 
+// Under the guard. Without a place the objects it stands for are known to nobody.
+void remember(recorder& r, const sample_event& e, site* where) noexcept {
+    const double weight = e.probability > 0 ? 1 / e.probability : 1;
+    const auto size = static_cast<double>(e.size.count());
+    if (where == nullptr || !r.records.add_live({reinterpret_cast<std::uintptr_t>(e.address), where,
+                                                 weight, e.size.count()})) {
+        if (where != nullptr) r.lost.fetch_add(1, relaxed);
+        if (!e.counted) return;
+        const double units = std::ceil(e.size_class == 0 ? weight * size : weight);
+        r.untracked.made[e.size_class] += units;
+        r.untracked.alive_at_most[e.size_class] += units;
+        return;
+    }
+    where->values[0] += weight;
+    where->values[1] += weight * size;
+    where->values[2] += weight <= 1 ? weight : 0;
+}
+
+// The profiler's own memory is in no profile, and yet in the heap's counts: what those are
+// shared among must be complete (estimate.hpp).
+void remember_our_own(recorder& r, const sample_event& e) noexcept {
+    if (!e.counted) return;
+    const std::uint64_t size = e.size.count();
+    const os::lock_guard only_one(r.records.guard);
+    const site_key key{.of = population::profiler, .size_class = e.size_class, .size = size};
+    remember(r, e, r.records.find_or_add(key));
+}
+
 void on_allocated(recorder& r, const sample_event& e) noexcept {
+    if (thread_is_unrecorded) {
+        remember_our_own(r, e);
+        return;
+    }
     std::uintptr_t kept[most_frames];
     program_stack& stack = last_of_heap;
     stack.take(kept, capture(kept, most_frames, 0));
-    if (stack.is_ours) return;
-    const double weight = e.probability > 0 ? 1 / e.probability : 1;
-    const std::uint64_t size = e.size.count();
+    if (stack.is_ours) {
+        remember_our_own(r, e);
+        return;
+    }
     consider_tuning();
     const os::lock_guard only_one(r.records.guard);
     r.samples.store(r.samples.load(relaxed) + 1, relaxed);  // under the guard
-    site* s = site_here(domain::heap, size, nullptr, kept, stack);
-    if (s == nullptr) return;
-    s->values[0] += weight;
-    s->values[1] += weight * static_cast<double>(size);
-    if (!r.records.add_live({reinterpret_cast<std::uintptr_t>(e.address), s, weight, size})) {
-        r.lost.fetch_add(1, relaxed);
-    }
+    const site_key key{.what = domain::heap,
+                       .of = e.counted ? population::counted : population::instance,
+                       .size_class = e.size_class,
+                       .size = e.size.count()};
+    remember(r, e, site_here(key, kept, stack));
 }
 
 void on_sample(void* context, const sample_event& e) noexcept {
     auto& r = *static_cast<recorder*>(context);
     const auto address = reinterpret_cast<std::uintptr_t>(e.address);
     switch (e.kind) {
-        case sample_event::what::allocated:
-            if (!thread_is_unrecorded) on_allocated(r, e);
-            return;
+        case sample_event::what::allocated: on_allocated(r, e); return;
         case sample_event::what::freed: {
             const os::lock_guard only_one(r.records.guard);
             static_cast<void>(r.records.take_live(address));
@@ -170,7 +145,7 @@ void on_growth(void* context, const growth_event& e) noexcept {
     if (stack.is_ours) return;
     r.growths.fetch_add(1, relaxed);
     const os::lock_guard only_one(r.records.guard);
-    site* s = site_here(domain::growth, 0, e.kind, kept, stack);
+    site* s = site_here({.what = domain::growth, .detail = e.kind}, kept, stack);
     if (s == nullptr) return;
     s->values[0] += 1;
     s->values[1] += static_cast<double>(e.entries_moved);
@@ -186,7 +161,7 @@ void on_small_view(void* context, const small_view_event& e) noexcept {
     stack.take(kept, capture(kept, most_frames, 0));
     if (stack.is_ours) return;
     const os::lock_guard only_one(r.records.guard);
-    site* s = site_here(domain::retained, 0, nullptr, kept, stack);
+    site* s = site_here({.what = domain::retained}, kept, stack);
     if (s == nullptr) return;
     s->values[0] += 1;
     s->values[1] += static_cast<double>(e.retained.count());
@@ -205,18 +180,36 @@ void on_fork(void* context, const fork_event& e) noexcept {
         os::metadata_reset_after_fork();  // used under the guard only
         forget_cpu_after_fork();
         forget_tuning_after_fork();
+        r.changing.reset_after_fork();
     }
     r.records.guard.unlock();
 }
 
 }  // namespace
 
+void listen_to_heap(const heap_interface& h) noexcept {
+    h.forks->install(&on_fork, &the_recorder);
+    h.samples->install(&on_sample, &the_recorder);
+}
+
+void listen_to_growths(hook<growth_event>& growths) noexcept {
+    growths.install(&on_growth, &the_recorder);
+}
+
+void listen_to_views(hook<small_view_event>& views) noexcept {
+    views.install(&on_small_view, &the_recorder);
+}
+
 void add_cpu_sample(const std::uintptr_t* frames, std::size_t depth, bool cut,
                     const label_set* labels, double samples, double nanoseconds) noexcept {
     recorder& r = the_recorder;
     const os::lock_guard only_one(r.records.guard);
-    site* s = r.records.find_or_add(
-        {domain::cpu, 0, labels, nullptr, frames, depth, hash_of_stack(frames, depth), cut});
+    site* s = r.records.find_or_add({.what = domain::cpu,
+                                     .labels = labels,
+                                     .frames = frames,
+                                     .depth = depth,
+                                     .stack_hash = hash_of_stack(frames, depth),
+                                     .cut = cut});
     if (s == nullptr) {
         r.lost.fetch_add(1, relaxed);
         return;
@@ -225,143 +218,4 @@ void add_cpu_sample(const std::uintptr_t* frames, std::size_t depth, bool cut,
     s->values[1] += nanoseconds;
 }
 
-const heap_interface* heap() noexcept {
-#if defined(STEADY_PROFILE_LIBRARY)
-    if (&steady_heap_interface_1 == nullptr) return nullptr;
-#endif
-    const heap_interface* h = steady_heap_interface_1();
-    if (h->layout == layout_of_interface) return h;
-    static std::atomic<bool> told{false};
-    if (!told.exchange(true)) {
-        message m("profile");
-        m.text("the steady heap of this process was built from other sources than the profiler.");
-        m.line("Nothing is profiled. Install libsteady_malloc.so and libsteady_profile.so");
-        m.line("of the same version.");
-        warn(m);
-    }
-    return nullptr;
-}
-
 }  // namespace steady::profile::detail
-
-extern "C" void steady_profile_enter_label(steady::profile::label_node* node) noexcept {
-    auto& t = steady::profile::detail::mine;
-    node->outer = t.scopes;
-    t.scopes = node;
-    t.interned = nullptr;
-}
-
-extern "C" void steady_profile_leave_label(steady::profile::label_node* node) noexcept {
-    auto& t = steady::profile::detail::mine;
-    t.scopes = node->outer;
-    t.interned = nullptr;
-}
-
-namespace steady::profile {
-
-using namespace detail;
-
-namespace {
-
-#if defined(STEADY_PROFILE_LIBRARY)
-code_range code_around(const void* address) noexcept {
-    dl_find_object found{};
-    if (_dl_find_object(const_cast<void*>(address), &found) != 0) return {};
-    return {reinterpret_cast<std::uintptr_t>(found.dlfo_map_start),
-            reinterpret_cast<std::uintptr_t>(found.dlfo_map_end)};
-}
-
-// A program that uses our containers has a growth_hook of its own. It can be found when
-// the program exports it (-rdynamic, or a shared library that uses containers).
-hook<growth_event>* hook_of_the_program() noexcept {
-    return static_cast<hook<growth_event>*>(dlsym(RTLD_DEFAULT, "_ZN6steady11growth_hookE"));
-}
-hook<small_view_event>* view_hook_of_the_program() noexcept {
-    return static_cast<hook<small_view_event>*>(
-        dlsym(RTLD_DEFAULT, "_ZN6steady15small_view_hookE"));
-}
-#else
-hook<growth_event>* hook_of_the_program() noexcept {
-    return &growth_hook;
-}
-hook<small_view_event>* view_hook_of_the_program() noexcept {
-    return &small_view_hook;
-}
-#endif
-
-}  // namespace
-
-bool start() noexcept {
-    const heap_interface* h = heap();
-    if (h == nullptr) return false;
-    recorder& r = the_recorder;
-    static constinit os::mutex changing;
-    const os::lock_guard one_at_a_time(changing);
-    if (r.running.load(relaxed)) return true;
-    {
-        const os::lock_guard only_one(r.records.guard);
-        r.records.forget_live();
-        r.records.clear_values(domain::heap);
-    }
-#if defined(STEADY_PROFILE_LIBRARY)
-    r.profiler_code = code_around(&r);
-    r.heap_code = code_around(h);
-#endif
-    r.live_at_start = h->read_statistics().heap_alloc;
-    h->forks->install(&on_fork, &r);
-    h->samples->install(&on_sample, &r);
-    set_tuning(h->options().profile_tune);
-    h->set_period(h->options().profilerate);
-    if (auto* growths = hook_of_the_program()) growths->install(&on_growth, &r);
-    if (auto* views = view_hook_of_the_program()) views->install(&on_small_view, &r);
-    r.running.store(true, relaxed);
-    return true;
-}
-
-void stop() noexcept {
-    const heap_interface* h = heap();
-    if (h == nullptr || !the_recorder.running.exchange(false)) return;
-    h->samples->remove();
-    h->set_period(h->period());  // nobody listens: nothing is drawn
-    if (auto* growths = hook_of_the_program()) growths->remove();
-    if (auto* views = view_hook_of_the_program()) views->remove();
-}
-
-void set_rate(std::uint64_t rate) noexcept {
-    if (const heap_interface* h = heap()) h->set_period(rate);
-}
-
-std::uint64_t rate() noexcept {
-    const heap_interface* h = heap();
-    return h != nullptr ? h->period() : 0;
-}
-
-heap_statistics read_heap_statistics() noexcept {
-    const heap_interface* h = heap();
-    return h != nullptr ? h->read_statistics() : heap_statistics{};
-}
-
-counters read_counters() noexcept {
-    recorder& r = the_recorder;
-    counters c;
-    c.running = r.running.load(relaxed);
-    c.samples = r.samples.load(relaxed);
-    c.growths = r.growths.load(relaxed);
-    c.lost = r.lost.load(relaxed);
-    c.cut_stacks = r.cut_stacks.load(relaxed);
-    c.unsampled_live = r.live_at_start;
-    const os::lock_guard only_one(r.records.guard);
-    c.live_samples = r.records.live();
-    c.sites = r.records.sites();
-    c.table_bytes = r.records.memory().count();
-    return c;
-}
-
-std::uint64_t count(kind what) noexcept {
-    static constexpr domain domains[] = {domain::heap, domain::heap, domain::growth,
-                                         domain::retained, domain::cpu};
-    const os::lock_guard only_one(the_recorder.records.guard);
-    return the_recorder.records.sites(domains[static_cast<std::size_t>(what)]);
-}
-
-}  // namespace steady::profile

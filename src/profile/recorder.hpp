@@ -14,6 +14,8 @@
 
 #include "steady/core/hooks.hpp"
 #include "steady/heap/interface.hpp"
+#include "steady/slice/watch.hpp"
+#include "estimate.hpp"
 #include "tables.hpp"
 
 namespace steady::profile::detail {
@@ -27,14 +29,18 @@ struct code_range {
 
 struct recorder {
     tables records;
+    untracked_objects untracked;          // under the guard of `records`
+    bool paused = false;                  // likewise: the rate is 0,
+    double made_at_pause[class_count]{};  // and so much had been made before
     std::atomic<bool> running{false};
     std::atomic<std::uint64_t> samples{0};
     std::atomic<std::uint64_t> growths{0};
     std::atomic<std::uint64_t> lost{0};
     std::atomic<std::uint64_t> cut_stacks{0};
-    std::uint64_t live_at_start = 0;
-    code_range profiler_code;  // stacks begin with frames of these two,
-    code_range heap_code;      // which say nothing to whoever reads them
+    std::uint64_t live_at_start = 0;  // under the guard
+    os::mutex changing;               // start, stop and set_rate: one at a time
+    code_range profiler_code;         // stacks begin with frames of these two,
+    code_range heap_code;             // which say nothing to whoever reads them
 };
 
 /// The one of the process. Constant-initialised and never destroyed: threads outlive main.
@@ -55,6 +61,13 @@ public:
 private:
     bool before_;
 };
+
+/// Counts as untracked what was allocated since the rate became 0, if it is 0. Under the guard.
+void add_pause(untracked_objects& untracked, const heap_statistics& now) noexcept;
+
+void listen_to_heap(const heap_interface& h) noexcept;
+void listen_to_growths(hook<growth_event>& growths) noexcept;
+void listen_to_views(hook<small_view_event>& views) noexcept;
 
 /// The heap of this process, or nullptr.
 [[nodiscard]] const heap_interface* heap() noexcept;

@@ -47,15 +47,20 @@ site* tables::find_or_add(const site_key& key) noexcept {
             os::metadata_alloc(bytes{head_count * sizeof(site*)}, alignof(site*), ledger_));
         if (heads_ == nullptr) return nullptr;
     }
-    std::uint64_t hash = mixed(key.stack_hash ^ static_cast<std::uint64_t>(key.what), key.size);
+    const std::uint64_t group = static_cast<std::uint64_t>(key.what) |
+                                static_cast<std::uint64_t>(key.of) << 8 |
+                                std::uint64_t{key.size_class} << 16;
+    std::uint64_t hash = mixed(key.stack_hash ^ group, key.size);
     hash = mixed(hash, reinterpret_cast<std::uintptr_t>(key.labels));
     hash = mixed(hash, reinterpret_cast<std::uintptr_t>(key.detail));
 
     site*& head = heads_[hash % head_count];
     for (site* s = head; s != nullptr; s = s->next) {
-        if (s->hash == hash && s->what == key.what && s->size == key.size &&
-            s->labels == key.labels && s->detail == key.detail && s->depth == key.depth &&
-            std::memcmp(s->frames, key.frames, key.depth * sizeof key.frames[0]) == 0) {
+        if (s->hash == hash && s->what == key.what && s->of == key.of &&
+            s->size_class == key.size_class && s->size == key.size && s->labels == key.labels &&
+            s->detail == key.detail && s->depth == key.depth &&
+            (key.depth == 0 ||
+             std::memcmp(s->frames, key.frames, key.depth * sizeof key.frames[0]) == 0)) {
             return s;
         }
     }
@@ -64,14 +69,16 @@ site* tables::find_or_add(const site_key& key) noexcept {
     if (memory == nullptr) return nullptr;
     auto* s = static_cast<site*>(memory);
     s->hash = hash;
-    s->index = site_count_++;
+    ++site_count_;
     s->what = key.what;
+    s->of = key.of;
+    s->size_class = key.size_class;
     s->cut = key.cut ? 1 : 0;
     s->depth = static_cast<std::uint16_t>(key.depth);
     s->size = key.size;
     s->labels = key.labels;
     s->detail = key.detail;
-    std::memcpy(s->frames, key.frames, key.depth * sizeof key.frames[0]);
+    if (key.depth != 0) std::memcpy(s->frames, key.frames, key.depth * sizeof key.frames[0]);
     s->next = head;
     head = s;
     if (last_ != nullptr)

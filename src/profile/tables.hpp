@@ -35,6 +35,13 @@ namespace steady::profile::detail {
 
 enum class domain : std::uint8_t { heap, growth, retained, cpu };
 
+/// Of heap samples, which count they are a part of.
+enum class population : std::uint8_t {
+    counted,   // the default heap's own statistics
+    instance,  // a heap instance: nobody's count is asked
+    profiler,  // counted too, but the profiler's own memory: in no profile
+};
+
 struct label_pair {
     const char* key;
     const char* text;
@@ -51,26 +58,31 @@ struct label_set {
 struct site {
     site* next;
     std::uint64_t hash;
-    std::uint32_t index;  // counts up from 0
     domain what;
+    population of;
+    std::uint8_t size_class;  // heap: 0 for large objects
     std::uint8_t cut;
     std::uint16_t depth;
     std::uint64_t size;  // of the objects; 0: of any size
     const label_set* labels;
     const char* detail;  // growth: what grew; static text
-    double values[4];    // heap: objects and bytes allocated; others: as value_types says
+    // heap: objects and bytes allocated, and of the objects those whose samples were certain
+    // (weight 1); others: as value_types says.
+    double values[4];
     std::uintptr_t frames[1];
 };
 
 struct site_key {
-    domain what;
-    std::uint64_t size;
-    const label_set* labels;
-    const char* detail;
-    const std::uintptr_t* frames;
-    std::size_t depth;
-    std::uint64_t stack_hash;  // hash_of_stack(frames, depth)
-    bool cut;
+    domain what = domain::heap;
+    population of = population::counted;
+    std::uint8_t size_class = 0;
+    std::uint64_t size = 0;
+    const label_set* labels = nullptr;
+    const char* detail = nullptr;
+    const std::uintptr_t* frames = nullptr;
+    std::size_t depth = 0;
+    std::uint64_t stack_hash = 0;  // hash_of_stack(frames, depth)
+    bool cut = false;
 };
 
 [[nodiscard]] std::uint64_t hash_of_stack(const std::uintptr_t* frames, std::size_t depth) noexcept;

@@ -12,7 +12,7 @@ namespace steady::profile::detail {
 
 namespace {
 
-constexpr double least = 0.25, most = 16;
+constexpr double least = 0.5, most = 16;
 
 double clipped(double p, double usual) noexcept {
     if (p < usual * least) p = usual * least;
@@ -59,17 +59,25 @@ void solve_periods(const class_load* loads, double period, std::uint64_t* period
     }
 }
 
+double widened(double before, double samples_a_second, double period) noexcept {
+    const double of_one_period = samples_a_second * before * period;  // bytes a second
+    return of_one_period > most_bytes_a_second ? of_one_period / most_bytes_a_second : 1;
+}
+
 namespace {
 
-constexpr std::uint64_t samples_between = 256;
-constexpr std::uint64_t ns_between = 5'000'000'000;
+constexpr std::uint64_t samples_between = 128;
+constexpr std::uint64_t ns_between = 100'000'000;
 
 constinit std::atomic<bool> wanted{false};
 constinit std::atomic<std::uint64_t> samples_since{0};
 constinit std::atomic<std::uint64_t> last_look{0};
+constinit std::atomic<double> samples_a_second{0};  // before this look
 constinit os::background_thread thread;
-constinit std::uint64_t mallocs_before[class_count] = {};  // of the thread alone
-constinit double came_lately[class_count] = {};            // each look counts half of the next
+constinit double widening = 1;  // of the thread alone, as what follows
+constinit std::uint64_t widened_period = 0;
+constinit std::uint64_t mallocs_before[class_count] = {};
+constinit double came_lately[class_count] = {};  // each look counts half of the next
 
 void tune(void*) {
     const heap_interface* h = heap();
@@ -87,6 +95,12 @@ void tune(void*) {
     }
     std::uint64_t periods[class_count];
     solve_periods(loads, static_cast<double>(period), periods);
+    if (period != widened_period) widening = 1;
+    widened_period = period;
+    widening = widened(widening, samples_a_second.load(std::memory_order_relaxed),
+                       static_cast<double>(period));
+    for (auto& own : periods)
+        own = static_cast<std::uint64_t>(static_cast<double>(own != 0 ? own : period) * widening);
     h->set_class_periods(periods);
     // Somebody has set another rate meanwhile, and means all classes.
     if (h->period() == period) return;
@@ -106,10 +120,13 @@ void consider_tuning() noexcept {
     const std::uint64_t now = os::now_ns();
     if (now - last < ns_between || !last_look.compare_exchange_strong(last, now, relaxed)) return;
     samples_since.store(0, relaxed);
+    samples_a_second.store(static_cast<double>(since) * 1e9 / static_cast<double>(now - last),
+                           relaxed);
     static_cast<void>(thread.start(&tune, nullptr));  // refused: the periods stay as they are
 }
 
 void set_tuning(bool on) noexcept {
+    last_look.store(os::now_ns(), std::memory_order_relaxed);
     wanted.store(on, std::memory_order_relaxed);
 }
 

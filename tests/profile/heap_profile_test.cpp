@@ -2,6 +2,8 @@
 // counts, estimates are unbiased, stacks name who allocated.
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "profile/support.hpp"
 #include "steady/core/random.hpp"
 #include "steady/heap/heap.hpp"
@@ -51,13 +53,14 @@ TEST(HeapProfile, AtRate1TheSumOfInuseSpaceIsTheHeapsLiveBytes) {
     }
     const auto records = snapshot(kind::heap, {.symbolize = false});
     const std::uint64_t live = read_heap_statistics().heap_alloc;
-    EXPECT_EQ(total(records, inuse_space), static_cast<std::int64_t>(live - before));
-    EXPECT_EQ(total(records, inuse_objects), static_cast<std::int64_t>(held.size()));
+    EXPECT_EQ(total(records, inuse_space), static_cast<std::int64_t>(live));
+    EXPECT_EQ(total(sampled(records), inuse_space), static_cast<std::int64_t>(live - before));
+    EXPECT_EQ(total(sampled(records), inuse_objects), static_cast<std::int64_t>(held.size()));
     for (void* p : held) deallocate(p);
     const auto after = snapshot(kind::heap, {.symbolize = false});
-    EXPECT_EQ(total(after, inuse_space), 0);
-    EXPECT_EQ(total(after, inuse_objects), 0);
-    EXPECT_GE(total(after, alloc_objects), 2000);
+    EXPECT_EQ(total(sampled(after), inuse_space), 0);
+    EXPECT_EQ(total(sampled(after), inuse_objects), 0);
+    EXPECT_GE(total(sampled(after), alloc_objects), 2000);
 }
 
 TEST(HeapProfile, StacksNameTheFunctionsThatAllocated) {
@@ -114,11 +117,8 @@ TEST(HeapProfile, TheSumOfFragSpaceIsInUseMinusLive) {
         const heap_statistics s = read_heap_statistics();
         EXPECT_EQ(total(records, frag_space),
                   static_cast<std::int64_t>(s.heap_inuse - s.heap_alloc));
-        // The stacks of this test carry most of it, and not the line without a stack.
-        std::int64_t with_stack = 0;
-        for (const stack_record& r : records) {
-            if (!r.frames.empty()) with_stack += r.values[frag_space];
-        }
+        // The stacks of this test carry most of it, and not the line that is nobody's.
+        const std::int64_t with_stack = total(sampled(records), frag_space);
         EXPECT_GT(with_stack, total(records, frag_space) / 2) << rate;
         EXPECT_GE(total(records, resident_space), total(records, inuse_space) / 2);
         for (std::size_t i = 0; i < held.size(); i += 4) deallocate(held[i]);
@@ -136,6 +136,52 @@ TEST(HeapProfile, ResidentSpaceIsWhatWasTouched) {
     for (std::size_t i = 0; i < size / 2; i += 4096) p[i] = 1;
     EXPECT_NEAR(static_cast<double>(resident() - before), size / 2, size / 8);
     deallocate(p);
+}
+
+[[gnu::noinline]] void* allocate_far_down(unsigned levels, std::size_t size) {
+    void* p = levels == 0 ? allocate_for_the_test(size) : allocate_far_down(levels - 1, size);
+    asm volatile("" : : : "memory");  // no call in tail position
+    return p;
+}
+
+TEST(HeapProfile, FarDownARecursionTheInnermostFramesAreKept) {
+    const sampling on(1);
+    void* p = allocate_far_down(20'000, 1000);
+    const std::uint64_t cut = read_counters().cut_stacks;
+    const auto mine = through(snapshot(kind::heap), "allocate_far_down");
+    ASSERT_EQ(mine.size(), 1u);
+    EXPECT_GE(mine[0].frames.size(), 64u);
+    EXPECT_EQ(mine[0].values[inuse_space], 1024);
+    EXPECT_GE(cut, 1u);
+    deallocate(p);
+}
+
+void* volatile allocated_in_handler = nullptr;
+
+TEST(HeapProfile, AHandlerOnAnAlternateStackIsSampledLikeAnyCode) {
+    const sampling on(1);
+    std::vector<char> room(256 << 10);
+    stack_t alternate{};
+    alternate.ss_sp = room.data();
+    alternate.ss_size = room.size();
+    stack_t before{};
+    ASSERT_EQ(sigaltstack(&alternate, &before), 0);
+    struct sigaction action {};
+    struct sigaction old {};
+    action.sa_handler = [](int) { allocated_in_handler = allocate_for_the_test(2000); };
+    action.sa_flags = SA_ONSTACK;
+    ASSERT_EQ(sigaction(SIGUSR1, &action, &old), 0);
+    void* outside = allocate_for_the_test(1500);
+    raise(SIGUSR1);
+    void* again = allocate_for_the_test(1500);
+    sigaction(SIGUSR1, &old, nullptr);
+    sigaltstack(&before, nullptr);
+    const auto mine = through(snapshot(kind::heap), "allocate_for_the_test");
+    EXPECT_EQ(total(mine, inuse_objects), 3);
+    for (const stack_record& r : mine) {  // each goes on to the test, through the handler too
+        EXPECT_EQ(through({r}, "AHandlerOnAnAlternateStack").size(), 1u) << r.frames.size();
+    }
+    for (void* p : {outside, static_cast<void*>(allocated_in_handler), again}) deallocate(p);
 }
 
 TEST(HeapProfile, GoToolPprofOpensIt) {

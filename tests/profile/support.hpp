@@ -22,6 +22,14 @@ inline std::int64_t total(const std::vector<stack_record>& records, std::size_t 
     return sum;
 }
 
+/// Without the line of the objects that no sample stands for.
+inline std::vector<stack_record> sampled(std::vector<stack_record> records) {
+    std::erase_if(records, [](const stack_record& r) {
+        return !r.frames.empty() && r.frames[0].function == "[not sampled]";
+    });
+    return records;
+}
+
 /// Records with a frame of this function.
 inline std::vector<stack_record> through(const std::vector<stack_record>& records,
                                          const std::string& function) {

@@ -70,6 +70,10 @@ struct sample_event {
     bytes size;          // what it occupies
     bytes requested;     // what was asked for
     double probability;  // with which an object of this size is sampled; resized: from now on
+    // allocated: the line of by_size that counts it, 0 for large ones, and whether the
+    // statistics do: those of heap instances are not in them.
+    std::uint8_t size_class;
+    bool counted;
 };
 
 /// The process is about to fork, or has. Announced by the heap with every lock of its own

@@ -31,9 +31,9 @@ struct debug_options {
     /// every object, 0 none. 512 KiB is Go's; docs/numbers/profile.md has what it costs.
     std::uint64_t profilerate = 524288;
 
-    /// Samples are spent on the sizes whose objects live long; off: one rate for all. It
-    /// helps programs of many short-lived objects, and costs others a little accuracy.
-    bool profile_tune = false;
+    /// Samples are spent on the sizes whose objects live long; off: one rate for all. Now and
+    /// then a short-lived background thread looks at the counts; without `background` none does.
+    bool profile_tune = true;
 
     /// Heap profiles: where they go (text: a path; %p is the process id, %n counts the
     /// profiles of a process). Written when the process exits, and when one of the

@@ -11,8 +11,10 @@
 //
 // Terms   sample: an object that was chosen when it was allocated; it is remembered
 //         until it is freed, so what was allocated and what is alive are both known.
-//         weight: 1 / the probability with which it was chosen. Sums of weights are
-//         unbiased estimates of all objects, whatever sizes a stack mixes.
+//         weight: 1 / the probability with which it was chosen: so many objects it stands
+//         for. In a profile the weights of each size are made to agree with the number of
+//         objects of that size that the heap has counted; what no sample stands for is one
+//         line, "[not sampled]". All lines together are what the heap has, to the byte.
 //         site: one stack with one object size and one set of labels.
 //
 //   kind       values, in this order
@@ -113,12 +115,18 @@ struct stack_record {
 /// Returns    false: there is no steady heap in this process to listen to.
 /// Threads    any.
 bool start() noexcept;
-/// Stops sampling. What was recorded stays; objects that are freed from now on still count
-/// as alive until start() is called again, which forgets them.
+/// Stops sampling. What was recorded stays, with the weights that samples were taken with;
+/// objects that are freed from now on still count as alive until start() is called again, which
+/// forgets them.
+///
+/// Threads    any.
 void stop() noexcept;
 
 /// Changes the mean number of bytes between samples: 1 samples all, 0 none.
-/// Samples keep the probability they were taken with.
+/// Samples keep the probability they were taken with. What is allocated while the rate is 0 is
+/// charged to nobody.
+///
+/// Threads    any.
 void set_rate(std::uint64_t bytes) noexcept;
 [[nodiscard]] std::uint64_t rate() noexcept;
 
@@ -132,7 +140,7 @@ struct counters {
     std::uint64_t lost = 0;            // samples without a place: the tables were full
     std::uint64_t cut_stacks = 0;      // stacks deeper than we keep
     std::uint64_t table_bytes = 0;     // memory of the tables, from the system
-    std::uint64_t unsampled_live = 0;  // bytes alive when sampling began: in no profile
+    std::uint64_t unsampled_live = 0;  // bytes alive when sampling began: they are nobody's
 };
 [[nodiscard]] counters read_counters() noexcept;
 /// Sites of this kind, for an index.

@@ -92,14 +92,16 @@ public:
     static void free(span* s, void* object) noexcept;
     /// Large and huge objects: each of these changes `facts`, which lies in the object's
     /// record, decides, and announces. `freed` comes before the memory is given up.
-    static void large_made(sample_facts& facts, void* object, std::size_t size,
-                           std::size_t requested) noexcept;
-    static void large_resized(sample_facts& facts, void* object, std::size_t before,
-                              std::size_t after, std::size_t requested) noexcept;
+    static void large_made(const heap_core& owner, sample_facts& facts, void* object,
+                           std::size_t size, std::size_t requested) noexcept;
+    static void large_resized(const heap_core& owner, sample_facts& facts, void* object,
+                              std::size_t before, std::size_t after,
+                              std::size_t requested) noexcept;
     static void large_freed(const sample_facts& facts, void* object, std::size_t size) noexcept;
     /// After large_freed and a move: to `after` bytes, or back to where it was.
-    static void large_arrived(sample_facts& facts, void* object, std::size_t before,
-                              std::size_t after, std::size_t requested) noexcept;
+    static void large_arrived(const heap_core& owner, sample_facts& facts, void* object,
+                              std::size_t before, std::size_t after,
+                              std::size_t requested) noexcept;
 
     /// First byte of the object of a sampled span.
     [[nodiscard]] static std::uintptr_t object_of(const span& s) noexcept;

@@ -12,9 +12,14 @@
 // live / rate is how long an object lives: the longer, the more a sample of it is worth.
 // How many live and how many come, by class, the heap counts exactly and for nothing.
 //
-// Bounds: p stays within 1/4 and 16 times of what one period gives. Below, the profile of
-// what was allocated would suffer (its error is at most doubled); above, a class that wakes
-// up would flood the tables before the next look at the rates.
+// Bounds: p stays within 1/2 and 16 times of what one period gives. Below, the profile of
+// what was allocated would suffer; above, a class that wakes up would flood the tables before
+// the next look at the rates.
+//
+// A program that allocates more than 8 GiB a second gets no more samples for it: beyond, all
+// periods of small objects grow in proportion (as the kernel's perf throttles itself). At
+// 512 KiB that is 16,384 samples a second, half a percent of one processor; a loop that does
+// nothing but malloc and free makes ten times as much and would learn nothing from the rest.
 //
 // Source  the neighbouring idea is named as unexplored in jemalloc's PROFILING_INTERNALS.
 #pragma once
@@ -33,5 +38,10 @@ struct class_load {
 /// Periods for loads[class_count], given the one period of all. A class that allocated
 /// nothing and has nothing alive keeps it, as does class 0.
 void solve_periods(const class_load* loads, double period, std::uint64_t* periods) noexcept;
+
+inline constexpr double most_bytes_a_second = 8.0 * (1 << 30);
+
+/// By what periods are multiplied, when the last factor gave so many samples a second.
+[[nodiscard]] double widened(double before, double samples_a_second, double period) noexcept;
 
 }  // namespace steady::profile::detail
