@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,9 +50,75 @@ struct workload_keys {
     }
 };
 
+// Each loop is a function of its own: in one large function it would share its registers with
+// all the others, and which map that costs most is chance.
+
+template <class Map, class Key>
+[[gnu::noinline]] void fill(Map& m, const std::vector<Key>& keys) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        m.try_emplace(keys[i], typename Map::mapped_type(i));
+    }
+}
+template <class Map, class Key>
+[[gnu::noinline]] std::uint64_t hit(const Map& m, const std::vector<Key>& keys) {
+    std::uint64_t sum = 0;
+    for (const Key& key : keys) sum += std::uint64_t{m.find(key)->second};
+    return sum;
+}
+template <class Map, class Key>
+[[gnu::noinline]] std::uint64_t miss(const Map& m, const std::vector<Key>& keys) {
+    std::uint64_t sum = 0;
+    for (const Key& key : keys) sum += m.find(key) != m.end();
+    return sum;
+}
+template <class Map, class Key>
+[[gnu::noinline]] std::uint64_t dependent_hit(const Map& m, const std::vector<Key>& keys) {
+    std::uint64_t last = 0;
+    for (std::size_t i = 0; i + 1 < keys.size(); ++i) {
+        last = std::uint64_t{m.find(keys[i + (last & 1)])->second};
+    }
+    return last;
+}
+template <class Map, class Key>
+[[gnu::noinline]] std::uint64_t find_many(Map& m, const std::vector<Key>& keys) {
+    if constexpr (requires { m.stats(); }) {
+        std::uint64_t sum = 0;
+        std::vector<typename Map::mapped_type*> found(1024);
+        for (std::size_t i = 0; i < keys.size(); i += found.size()) {
+            const std::size_t some = std::min(found.size(), keys.size() - i);
+            m.find_many(std::span(keys).subspan(i, some), found.begin());
+            for (std::size_t k = 0; k < some; ++k) sum += std::uint64_t{*found[k]};
+        }
+        return sum;
+    } else {
+        return hit(m, keys);
+    }
+}
+template <class Map>
+[[gnu::noinline]] std::uint64_t iterate(const Map& m) {
+    std::uint64_t sum = 0;
+    for (const auto& entry : m) sum += std::uint64_t{entry.second};
+    return sum;
+}
+template <class Map, class Key>
+[[gnu::noinline]] std::uint64_t churn(Map& m, const workload_keys<Key>& keys) {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < keys.later.size(); ++i) {
+        sum += m.erase(keys.all[i]);
+        m.try_emplace(keys.later[i], typename Map::mapped_type(i));
+    }
+    return sum;
+}
+template <class Map, class Key>
+[[gnu::noinline]] std::uint64_t erase(Map& m, const std::vector<Key>& keys, std::size_t from,
+                                      std::size_t to) {
+    std::uint64_t sum = 0;
+    for (std::size_t i = from; i < to; ++i) sum += m.erase(keys[i]);
+    return sum;
+}
+
 template <class Map, class Key>
 void run(const workload_keys<Key>& keys, times& out, answer& a) {
-    using value = typename Map::mapped_type;
     const std::size_t n = keys.all.size();
     const std::size_t repeat = std::max<std::size_t>(1, 200'000 / n);
     std::uint64_t start = 0, spent = 0, gone = 0;
@@ -62,7 +129,7 @@ void run(const workload_keys<Key>& keys, times& out, answer& a) {
     for (std::size_t r = 0; r < repeat; ++r) {
         start = thread_cpu_ns();
         auto m = std::make_unique<Map>();
-        for (std::size_t i = 0; i < n; ++i) m->try_emplace(keys.all[i], value(i));
+        fill(*m, keys.all);
         spent += thread_cpu_ns() - start;
         start = thread_cpu_ns();
         m.reset();
@@ -75,49 +142,30 @@ void run(const workload_keys<Key>& keys, times& out, answer& a) {
         Map m;
         start = thread_cpu_ns();
         m.reserve(n);
-        for (std::size_t i = 0; i < n; ++i) m.try_emplace(keys.all[i], value(i));
+        fill(m, keys.all);
         spent += thread_cpu_ns() - start;
     }
     record("build, reserved", spent, n * repeat);
 
     Map m;
-    for (std::size_t i = 0; i < n; ++i) m.try_emplace(keys.all[i], value(i));
+    fill(m, keys.all);
+    const auto asked = [&](const char* what, auto&& ask) {
+        start = thread_cpu_ns();
+        a.sum += ask(m, keys.hits);
+        record(what, thread_cpu_ns() - start, keys.hits.size());
+    };
+    asked("hit", hit<Map, Key>);
     start = thread_cpu_ns();
-    for (const Key& key : keys.hits) a.sum += std::uint64_t{m.find(key)->second};
-    record("hit", thread_cpu_ns() - start, keys.hits.size());
-    start = thread_cpu_ns();
-    for (const Key& key : keys.misses) a.sum += m.find(key) != m.end();
+    a.sum += miss(m, keys.misses);
     record("miss", thread_cpu_ns() - start, keys.misses.size());
-    std::uint64_t last = 0;
-    start = thread_cpu_ns();
-    for (std::size_t i = 0; i + 1 < keys.hits.size(); ++i) {
-        last = std::uint64_t{m.find(keys.hits[i + (last & 1)])->second};
-    }
-    a.sum += last;
-    record("dependent hit", thread_cpu_ns() - start, keys.hits.size());
-    start = thread_cpu_ns();
-    if constexpr (requires { m.stats(); }) {
-        std::vector<value*> found(1024);
-        for (std::size_t i = 0; i < keys.hits.size(); i += found.size()) {
-            const std::size_t some = std::min(found.size(), keys.hits.size() - i);
-            m.find_many(std::span(keys.hits).subspan(i, some), found.begin());
-            for (std::size_t k = 0; k < some; ++k) a.sum += std::uint64_t{*found[k]};
-        }
-    } else {
-        for (const Key& key : keys.hits) a.sum += std::uint64_t{m.find(key)->second};
-    }
-    record("find_many", thread_cpu_ns() - start, keys.hits.size());
+    asked("dependent hit", dependent_hit<Map, Key>);
+    asked("find_many", find_many<Map, Key>);
     const std::size_t walks = std::min<std::size_t>(repeat, 10);
     start = thread_cpu_ns();
-    for (std::size_t r = 0; r < walks; ++r) {
-        for (const auto& entry : m) a.sum += std::uint64_t{entry.second};
-    }
+    for (std::size_t r = 0; r < walks; ++r) a.sum += iterate(m);
     record("iterate", thread_cpu_ns() - start, n * walks);
     start = thread_cpu_ns();
-    for (std::size_t i = 0; i < keys.later.size(); ++i) {
-        a.sum += m.erase(keys.all[i]);
-        m.try_emplace(keys.later[i], value(i));
-    }
+    a.sum += churn(m, keys);
     record("churn", thread_cpu_ns() - start, keys.later.size());
 
     std::vector<Key> live(keys.later);
@@ -126,27 +174,39 @@ void run(const workload_keys<Key>& keys, times& out, answer& a) {
     std::shuffle(live.begin(), live.end(), std::mt19937_64(n));
     const std::size_t most = live.size() / 10 * 9;
     start = thread_cpu_ns();
-    for (std::size_t i = 0; i < most; ++i) a.sum += m.erase(live[i]);
+    a.sum += erase(m, live, 0, most);
     spent = thread_cpu_ns() - start;
     start = thread_cpu_ns();
-    for (const auto& entry : m) a.sum += std::uint64_t{entry.second};
+    a.sum += iterate(m);
     record("iterate a tenth", thread_cpu_ns() - start, m.size());
     start = thread_cpu_ns();
-    for (std::size_t i = most; i < live.size(); ++i) a.sum += m.erase(live[i]);
+    a.sum += erase(m, live, most, live.size());
     record("erase all", spent + thread_cpu_ns() - start, live.size());
 }
 
-/// Maps of a few entries: made, filled, asked, destroyed, many at a time.
+/// Maps of a few entries: made, filled, asked, destroyed, many at a time, each with keys of its
+/// own: with the same keys in all of them the processor learns the branches of a map without
+/// a seed by heart.
 template <class Map, class Key>
-void run_small(const workload_keys<Key>& keys, times& out, answer& a) {
-    const std::size_t n = keys.all.size(), maps = 400'000 / n + 1;
-    const std::uint64_t start = thread_cpu_ns();
-    for (std::size_t r = 0; r < maps; ++r) {
+[[gnu::noinline]] std::uint64_t small_maps(std::size_t n, std::size_t maps,
+                                           const std::vector<Key>& keys) {
+    std::uint64_t sum = 0;
+    for (std::size_t r = 0, at = 0; r < maps; ++r) {
         Map m;
-        for (std::size_t i = 0; i < n; ++i) m.try_emplace(keys.all[i], r);
-        for (std::size_t i = 0; i < n; ++i) a.sum += m.find(keys.hits[i])->second;
-        for (std::size_t i = 0; i < n; ++i) a.sum += m.find(keys.misses[i]) != m.end();
+        const Key* const mine = &keys[at];
+        for (std::size_t i = 0; i < n; ++i) m.try_emplace(mine[i], i);
+        for (std::size_t i = n; i-- != 0;) sum += m.find(mine[i])->second;
+        for (std::size_t i = 0; i < n; ++i) sum += m.find(mine[n + i]) != m.end();
+        at += 2 * n;
+        if (at + 2 * n > keys.size()) at = 0;
     }
+    return sum;
+}
+template <class Map, class Key>
+void run_small(std::size_t n, const workload_keys<Key>& keys, times& out, answer& a) {
+    const std::size_t maps = 400'000 / n + 1;
+    const std::uint64_t start = thread_cpu_ns();
+    a.sum += small_maps<Map>(n, maps, keys.all);
     out[std::to_string(n) + " entries"].push_back(static_cast<double>(thread_cpu_ns() - start) /
                                                   static_cast<double>(n * maps));
 }
@@ -156,11 +216,12 @@ constexpr std::size_t contestants = 4;
 
 template <class Key, class Value, bool Small>
 void play_round(std::size_t n, std::uint64_t round, times (&out)[contestants]) {
-    const workload_keys<Key> keys(n, round + 1);
+    constexpr std::size_t keys_of_small_maps = 200'000;
+    const workload_keys<Key> keys(Small ? keys_of_small_maps : n, round + 1);
     answer a[contestants];
     const auto play = [&]<class Map>(std::size_t who) {
         if constexpr (Small) {
-            run_small<Map>(keys, out[who], a[who]);
+            run_small<Map>(n, keys, out[who], a[who]);
         } else {
             run<Map>(keys, out[who], a[who]);
         }

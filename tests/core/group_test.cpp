@@ -126,6 +126,12 @@ TYPED_TEST(EveryGroup, ItsMasksCountStepAndCombine) {
     EXPECT_EQ(TestFixture::mask::all().without(m), g.match_empty());
     EXPECT_EQ(TestFixture::mask::all().count(), this->n);
     EXPECT_FALSE(typename TestFixture::mask{});
+    EXPECT_EQ(m.from(0), m);
+    for (unsigned n = 0; n < this->n; ++n) {
+        const auto behind = m.from(n);
+        for (unsigned i = 0; n + i < this->n; ++i) EXPECT_EQ(behind.has(i), m.has(n + i));
+        EXPECT_EQ(behind.count(), (n <= 1) + (n <= 4) + (n <= 7));
+    }
 }
 
 }  // namespace

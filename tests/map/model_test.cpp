@@ -128,11 +128,17 @@ TEST(MapModel, NumbersAnswerLikeTheStandardMapAtEverySize) {
     }
 }
 
-TEST(MapModel, AMapThatIsEmptiedShrinksAgain) {
+TEST(MapModel, AMapThatIsEmptiedAndUsedOnShrinksAgain) {
     steady::map<std::uint64_t, std::uint64_t> m;
     for (std::uint64_t n = 0; n < 100000; ++n) m.try_emplace(n, n);
     const auto full = m.memory().total();
     for (std::uint64_t n = 0; n < 100000; ++n) ASSERT_EQ(m.erase(n), 1u);
+    m.check();
+    EXPECT_EQ(m.memory().total(), full);
+    for (std::uint64_t n = 0; n < 60000; ++n) {
+        m.try_emplace(n, n);
+        ASSERT_EQ(m.erase(n), 1u);
+    }
     m.check();
     EXPECT_LT(m.memory().total().count(), full.count() / 50);
     EXPECT_EQ(m.find(5), m.end());

@@ -50,6 +50,21 @@ template <class T>
     return p;
 }
 
+/// One of two words, without a branch, and without a load whose address waits for the comparison.
+[[nodiscard, gnu::always_inline]] inline std::uint64_t second_if_above(
+    std::uint64_t hash, std::uint64_t frontier, std::uint64_t first,
+    const std::uint64_t& second) noexcept {
+#if defined(__x86_64__) && !defined(STEADY_PORTABLE)
+    asm("cmp %[frontier], %[hash]\n\tcmova %[second], %[first]"
+        : [first] "+r"(first)
+        : [hash] "r"(hash), [frontier] "rm"(frontier), [second] "rm"(second)
+        : "cc");
+    return first;
+#else
+    return hash > frontier ? second : first;
+#endif
+}
+
 /// The group of a hash in a table of so many.
 [[nodiscard, gnu::always_inline]] constexpr std::uint64_t group_number(
     std::uint64_t hash, std::uint64_t groups) noexcept {

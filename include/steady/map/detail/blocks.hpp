@@ -53,6 +53,16 @@ inline void populate_pages(std::uintptr_t from, std::uintptr_t to) noexcept {
     }
 }
 
+/// Whether a page of memory that is ours is resident.
+///
+/// Cost       one system call of some 0.3 us.
+[[nodiscard]] inline bool is_resident(std::uintptr_t address) noexcept {
+    static const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+    unsigned char state = 0;
+    return mincore(reinterpret_cast<void*>(round_down(address, page)), page, &state) == 0 &&
+           (state & 1) != 0;
+}
+
 /// Asks for huge pages in a range: a lookup then needs one translation where it needed two
 /// walks, and a first touch clears 2 MiB at once.
 inline void ask_for_huge_pages(std::uintptr_t from, std::uintptr_t to) noexcept {

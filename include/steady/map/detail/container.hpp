@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "steady/map/detail/batches.hpp"
 #include "steady/map/detail/growth.hpp"
 #include "steady/map/detail/inspect.hpp"
 #include "steady/map/detail/outlook.hpp"
@@ -622,41 +623,6 @@ protected:
 
     table_type table_;
 };
-
-/// Finds many keys at once: what a key needs is requested while those before it are found.
-/// put(slot) is called for each, with nullptr where there is none.
-template <class Container, class Keys, class Put>
-[[gnu::always_inline]] inline void find_batches(Container& container, const Keys& keys, Put&& put) {
-    using table = std::remove_cvref_t<decltype(container.raw_table())>;
-    constexpr unsigned ahead = 16;  // two cache lines each: what a core can wait for at once
-    const table& t = container.raw_table();
-    auto next = std::ranges::begin(keys);
-    const auto end = std::ranges::end(keys);
-    // What fits a core's own cache is found sooner than asked for.
-    constexpr std::size_t cached_slots = (std::size_t{1} << 19) / sizeof(typename table::slot_type);
-    if (t.slot_count() < cached_slots) {
-        for (; next != end; ++next) {
-            const std::uint64_t hash = t.hash_of(*next);
-            put(t.find_slot(*next, hash, t.home_at(hash)));
-        }
-        return;
-    }
-    std::array<std::uint64_t, ahead> hashes;
-    std::array<typename table::home_place, ahead> homes;
-    auto asked = next;
-    const auto ask = [&](unsigned i) {
-        hashes[i] = t.hash_of(*asked);
-        homes[i] = t.prefetch_home(hashes[i]);
-        ++asked;
-    };
-    for (unsigned i = 0; i < ahead && asked != end; ++i) ask(i);
-    for (unsigned i = 0; next != end; ++next, i = (i + 1) % ahead) {
-        const std::uint64_t hash = hashes[i];
-        const auto home = homes[i];
-        if (asked != end) ask(i);
-        put(t.find_slot(*next, hash, home));
-    }
-}
 
 template <class E, bool S, class H, class Q, class A, class Predicate>
 std::size_t erase_entries_if(hash_container<E, S, H, Q, A>& container, Predicate&& doomed) {

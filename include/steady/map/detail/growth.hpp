@@ -1,7 +1,7 @@
 // growth.hpp - when a table grows and shrinks: from nothing to one group, from group to
 // group while it is small, and then in passes of which each operation makes one step.
 //
-//   nothing -> 1 -> 2 -> 4 -> ... -> small_groups -> large: 8 clusters -> pass -> 16 ->
+//   nothing -> 1 or 2 -> 4 -> ... -> small_groups -> large: 8 clusters -> pass -> 16 ->
 //
 //   A pass begins when the load has grown for a while (address.hpp, limit_of) and makes its
 //   steps so that the last one is due when the clusters at the low scale are as full as
@@ -38,7 +38,10 @@ void STEADY_TABLE_TYPE::set_limits() noexcept {
         return;
     }
     // Begins late and then goes on: a map that loses a little keeps its room.
-    if (size_ >= grow_at_ / 10 * 9 && !large_->state.passing()) large_->shrinking = false;
+    if (large_->shrinking && size_ >= grow_at_ / 10 * 9 && !large_->state.passing()) {
+        large_->shrinking = false;
+        large_->erasures = large_->patience = 0;
+    }
     shrink_at_ = !large_->shrinking        ? grow_at_ / 8
                  : large_->state.passing() ? grow_at_
                                            : grow_at_ / 10 * 9;
@@ -54,7 +57,7 @@ void STEADY_TABLE_TYPE::grow() {
     const bytes before = watched ? memory().total() : bytes{};
     const auto count = static_cast<unsigned>(groups_in_[0]);
     if (slots_[0] == nullptr) {
-        resize_small(1);
+        resize_small(shape::first_groups);
     } else if (count < shape::small_groups) {
         resize_small(2 * count);
     } else {
@@ -177,7 +180,8 @@ STEADY_TABLE
 void STEADY_TABLE_TYPE::become_small() {
     using state_source = block_source<Alloc, alignof(large_state)>;
     unsigned group_count = shape::small_groups;
-    while (group_count > 1 && size_ <= shape::small_limit(group_count) / 8 * 3) group_count /= 2;
+    while (group_count > shape::first_groups && size_ <= shape::small_limit(group_count) / 8 * 3)
+        group_count /= 2;
     std::byte* const block = blocks::allocate(alloc_, shape::area(group_count));
     std::memset(block, 0, std::size_t{group_count} * group_bytes);
     large_state* const old = large_;
@@ -220,16 +224,17 @@ void STEADY_TABLE_TYPE::prefer_huge_pages() noexcept {
 
 STEADY_TABLE
 void STEADY_TABLE_TYPE::shrink_a_little() noexcept {
-    if (large_ != nullptr && compresses() && !fits_small()) {
+    if (large_ != nullptr) {
         constexpr std::uint32_t erasures_per_step = 16;
-        ++large_->erasures;
+        if (++large_->erasures < large_->patience) [[likely]]
+            return;
         if (!large_->shrinking) {
-            // Emptying it takes an eighth of what it can hold.
-            if (is_patient() && large_->erasures < grow_at_ / 4) return;
+            large_->patience = patience();
+            if (large_->erasures < large_->patience) return;
             large_->shrinking = true;
             set_limits();
         }
-        if (large_->erasures % erasures_per_step != 0) return;
+        if (compresses() && !fits_small() && large_->erasures % erasures_per_step != 0) return;
     }
     if (can_shrink() && shrink_step()) return;
     // As small as may be, or no memory for less: not again before much more is gone.
@@ -269,23 +274,27 @@ bool STEADY_TABLE_TYPE::compresses() const noexcept {
            shape::area(large_->state.high_clusters() * shape::groups) > least;
 }
 
-/// Whether erasing compresses the table only when it is used on: its pages are not worth the
-/// work when it is just being emptied.
+/// Erasures from a table with few entries after which it begins to shrink. What is just being
+/// emptied ends before, an eighth of what it can hold: its memory is not worth the work, as long
+/// as it can be given back in one quick operation when the table goes.
 STEADY_TABLE
-bool STEADY_TABLE_TYPE::is_patient() const noexcept {
-    const region& memory = large_->memory[0];
-    return (!memory.mapped() || memory.kept_anyway().total() != 0) &&
-           shape::area(large_->state.high_clusters() * shape::groups) <=
-               kept_reservations::least_share;
+std::uint64_t STEADY_TABLE_TYPE::patience() noexcept {
+    constexpr std::uint64_t of_short_tables = 2 * fits_small_at;
+    if (!compresses()) return of_short_tables;
+    const std::uint64_t groups = large_->state.high_clusters() * shape::groups;
+    return large_->memory[0].will_be_kept(groups) ? grow_at_ / 4 : 0;
 }
 
 /// Whether the few entries left of a large table can go to a small one at once: the clusters
 /// are few, or no passes will make them fewer.
 STEADY_TABLE
 bool STEADY_TABLE_TYPE::fits_small() const noexcept {
+    if (size_ > fits_small_at || large_->floor != 0) return false;
     const growth_state& s = large_->state;
-    return size_ <= fits_small_at && large_->floor == 0 &&
-           (!compresses() || is_patient() || (!s.passing() && s.low == shape::first_scale));
+    if (!compresses() || (!s.passing() && s.low == shape::first_scale)) return true;
+    const region& memory = large_->memory[0];
+    return (!memory.mapped() || memory.kept_anyway().total() != 0) &&
+           shape::area(s.high_clusters() * shape::groups) <= kept_reservations::least_share;
 }
 
 /// By how many scales a pass goes down that begins now.
@@ -310,7 +319,7 @@ bool STEADY_TABLE_TYPE::shrink_step() noexcept {
     try {
         if (large_ == nullptr) {
             const auto count = static_cast<unsigned>(groups_in_[0]);
-            if (count <= 1 || size_ > shape::small_limit(count / 2)) return false;
+            if (count <= shape::first_groups || size_ > shape::small_limit(count / 2)) return false;
             // A map that is being emptied goes by quarters.
             const bool quarter = count / 4 >= small_floor_ && size_ <= grow_at_ / 8;
             resize_small(quarter ? count / 4 : count / 2);
@@ -332,7 +341,7 @@ void STEADY_TABLE_TYPE::reserve(std::size_t entries) {
         return;
     }
     if (large_ == nullptr) {
-        unsigned wanted = 1;
+        unsigned wanted = shape::first_groups;
         while (wanted < shape::small_groups && shape::small_limit(wanted) < entries) wanted *= 2;
         if (shape::small_limit(wanted) >= entries) {
             if (slots_[0] == nullptr || wanted > groups_in_[0]) resize_small(wanted);
@@ -353,7 +362,7 @@ void STEADY_TABLE_TYPE::reserve(std::size_t entries) {
 STEADY_TABLE
 void STEADY_TABLE_TYPE::copy_entries(const table& other) {
     reserve(other.size());
-    small_floor_ = 1;
+    small_floor_ = shape::first_groups;
     if (large_ != nullptr) large_->floor = 0;
     if (slots_[0] != nullptr) set_limits();
     other.for_each_place([&](const run& place, bool) {

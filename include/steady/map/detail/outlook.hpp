@@ -77,12 +77,12 @@ inline map_memory parts_of(const table_facts& table, std::uint64_t entries,
 
     // Small: one block. Growing doubles it; reserve() takes the right one at once.
     const auto small_groups_for = [&shape](std::uint64_t n) {
-        unsigned groups = 1;
+        unsigned groups = shape.first_groups();
         while (groups < shape.small_groups() && shape.small_limit(groups) < n) groups *= 2;
         return groups;
     };
     const std::uint64_t small_limit = shape.small_limit(shape.small_groups());
-    const unsigned first = reserved == 0 ? 1 : small_groups_for(reserved);
+    const unsigned first = reserved == 0 ? shape.first_groups() : small_groups_for(reserved);
     const unsigned groups = small_groups_for(wanted);
     for (unsigned g = first; g < groups && reserved <= small_limit; g *= 2) {
         o.doubling_at = shape.small_limit(g) + 1;

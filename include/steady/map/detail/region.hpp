@@ -132,9 +132,18 @@ public:
         *this = {};
     }
 
-    /// Groups from the beginning of which all pages are there, as far as is known.
-    [[nodiscard]] std::uint64_t backed() const noexcept {
-        if (!mapped_) return groups_;
+    /// Groups from the beginning of which all pages are there, as far as is known, when a table
+    /// of `used` groups is to have so many. A long block comes from the allocator with its pages
+    /// or, when malloc has just mapped it, without any.
+    [[nodiscard]] std::uint64_t backed(std::uint64_t used, std::uint64_t groups) const noexcept {
+        constexpr std::size_t long_block = std::size_t{128} << 10;
+        if (!mapped_) {
+            if (memory_.size < long_block) return groups_;
+            const auto start = reinterpret_cast<std::uintptr_t>(slots());
+            const bool all = is_resident(start + groups * Shape::group_stride - 1) &&
+                             is_resident(start + (used + groups) / 2 * Shape::group_stride);
+            return all ? groups_ : used;
+        }
         return std::min(memory_.paged.tags / group_bytes,
                         memory_.paged.slots / Shape::group_stride);
     }
@@ -173,6 +182,16 @@ public:
         constexpr std::size_t all = kept_reservations::least_share;
         return {all / 16, all - all / 16};
     }
+    /// Whether it will be kept, with the pages of so many groups, when it is released.
+    [[nodiscard]] bool will_be_kept(std::uint64_t groups) noexcept {
+        if (!mapped_) return true;
+        const paged_parts& p = memory_.paged;
+        return kept_reservations::widen_share(memory_,
+                                              std::max(p.tags, groups * group_bytes) +
+                                                  std::max(p.slots, groups * Shape::group_stride));
+    }
+    /// The table is in use: what a wider share takes from others is theirs again.
+    void narrow_share() noexcept { kept_reservations::narrow_share(memory_); }
     /// Its pages will be of another kind: not for the next table.
     void do_not_keep() noexcept { kept_reservations::give_up_share(memory_); }
 

@@ -128,6 +128,13 @@ public:
         }
     }
 
+    /// A share of so much; false when there is not enough left of all of them, or it has none.
+    static bool widen_share(reservation& r, std::size_t wanted) noexcept {
+        return r.share != 0 && (r.share >= wanted || change_share(r, wanted));
+    }
+    static void narrow_share(reservation& r) noexcept {
+        if (r.share > least_share) change_share(r, least_share);
+    }
     /// It will not be kept: its pages are of another kind.
     static void give_up_share(reservation& r) noexcept { change_share(r, 0); }
 

@@ -172,7 +172,7 @@ void STEADY_TABLE_TYPE::begin_pass() {
     groups_in_[1] = groups;
     large.cleared = groups;
     const region& to = large.memory[large.memory[1] ? 1 : 0];
-    const std::uint64_t backed = to.backed();
+    const std::uint64_t backed = to.backed(large.memory[1] ? 0 : groups_in_[0], groups);
     large.fresh_tags = large.fresh_slots = {};
     if (backed >= groups) return;
     large.fresh_tags =
@@ -190,6 +190,7 @@ void STEADY_TABLE_TYPE::end_pass() noexcept {
         large.memory[0] = std::exchange(large.memory[1], {});
     }
     large.memory[0].note_paged(groups_in_[1]);
+    large.memory[0].narrow_share();
     set_scales({tags_[1], slots_[1], groups_in_[1]});
 }
 
@@ -240,11 +241,11 @@ void STEADY_TABLE_TYPE::stretch_step() {
         end_pass();
     } else {
         frontier_ = lowest - 1;
-        plain_groups_ = 0;
+        addressing_ = large.memory[1] ? in_two_regions : in_one_region;
     }
     if (spare_ != nullptr) trim_spares(shape::spares);
     large.shrinking = false;
-    large.erasures = 0;
+    large.erasures = large.patience = 0;
     ++large.splits;
     large.moved += moved;
     ++relocations_;
@@ -312,7 +313,7 @@ bool STEADY_TABLE_TYPE::compress_step() noexcept {
         if (large.chained != 0) moved += move_chain(source.groups, lowest, highest, 0);
     }
     frontier_ = highest;
-    plain_groups_ = 0;
+    addressing_ = large.memory[1] ? in_two_regions : in_one_region;
     large.state = next;
     for (std::uint64_t s = from; s <= to; ++s) tidy(cluster_at(s, 1));
     const bool in_place = !large.memory[1];
@@ -322,6 +323,7 @@ bool STEADY_TABLE_TYPE::compress_step() noexcept {
     if (last) {
         large.memory[1].release(alloc_, groups_in_[1]);
         set_scales({tags_[0], slots_[0], low_groups});
+        large.memory[0].narrow_share();
     }
     if (spare_ != nullptr) trim_spares(shape::spares);
     ++large.merges;

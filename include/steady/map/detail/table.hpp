@@ -4,7 +4,7 @@
 // walk.hpp, what a table says about itself in inspect.hpp.
 //
 //   nothing    no memory; the only group is one constant empty group
-//   small      1, 2, 4, ... groups in one block; doubling moves at most 840 entries
+//   small      1 or 2, 4, 8, ... groups in one block; doubling moves at most 840 entries
 //   large      a region that is longer than the table and whose pages become resident as it
 //              grows; when it is full, the next pass goes to a longer one
 //
@@ -89,14 +89,17 @@ public:
     /// The home group of a hash and what a search needs there.
     struct home_place {
         std::uint8_t* group;
-        std::uint64_t number;
+        std::uint64_t tags_before;  // bytes, of the groups before this one
         Slot* const* table_slots;
 
         /// Computed when a tag agrees, and not before. The slots may be none at all, in an
         /// empty map: hence no pointer arithmetic.
         [[nodiscard, gnu::always_inline]] Slot* slots() const noexcept {
-            return reinterpret_cast<Slot*>(reinterpret_cast<std::uintptr_t>(*table_slots) +
-                                           number * shape::group_stride);
+            std::uint64_t before = tags_before * (shape::group_stride / group_bytes);
+            if constexpr (shape::group_stride % group_bytes != 0) {
+                before = tags_before / group_bytes * shape::group_stride;
+            }
+            return reinterpret_cast<Slot*>(reinterpret_cast<std::uintptr_t>(*table_slots) + before);
         }
     };
     /// Any other group.
@@ -112,24 +115,29 @@ public:
 
     [[nodiscard, gnu::always_inline]] home_place home_at(std::uint64_t hash) const noexcept {
         const table* const self = in_a_register(this);
-        const std::uint64_t groups = self->plain_groups_;
-        if (groups != 0) [[likely]]
-            return self->plain_home(hash, groups);
-        return self->home_of_scale(hash);
+        const int addressing = self->addressing_;
+        if (addressing > 0) [[likely]]
+            return self->plain_home(hash, addressing);
+        return self->home_of_scale(hash, addressing);
     }
-    /// In a table of plain_groups_.
+    /// In a table whose addressing_ is a shift.
     [[nodiscard, gnu::always_inline]] home_place plain_home(std::uint64_t hash,
-                                                            std::uint64_t groups) const noexcept {
-        return home_number(group_number(hash, groups), 0);
+                                                            int shift) const noexcept {
+        const std::uint64_t before = hash >> shift & ~std::uint64_t{group_bytes - 1};
+        return {tags_[0] + before, before, &slots_[0]};
     }
-    /// In any other: while a pass is under way, which scale cannot be predicted.
-    [[nodiscard, gnu::always_inline]] home_place home_of_scale(std::uint64_t hash) const noexcept {
+    /// In any other. While a pass is under way, which scale it is cannot be predicted.
+    [[nodiscard, gnu::always_inline]] home_place home_of_scale(std::uint64_t hash,
+                                                               int addressing) const noexcept {
+        if (addressing == in_one_region) [[likely]] {
+            const std::uint64_t groups =
+                second_if_above(hash, frontier_, groups_in_[0], groups_in_[1]);
+            const std::uint64_t before = group_number(hash, groups) * group_bytes;
+            return {tags_[0] + before, before, &slots_[0]};
+        }
         const unsigned scale = scale_of(hash);
-        return home_number(number_of(hash, scale), scale);
-    }
-    [[nodiscard, gnu::always_inline]] home_place home_number(std::uint64_t number,
-                                                             unsigned scale) const noexcept {
-        return {tags_[scale] + number * group_bytes, number, &slots_[scale]};
+        const std::uint64_t before = number_of(hash, scale) * group_bytes;
+        return {tags_[scale] + before, before, &slots_[scale]};
     }
 
     template <class Q>
@@ -153,10 +161,10 @@ public:
     template <class Q>
     [[nodiscard, gnu::always_inline]] position_type find(const Q& key, std::uint64_t hash) const {
         const table* const self = in_a_register(this);
-        const std::uint64_t groups = self->plain_groups_;
-        if (groups != 0) [[likely]]
-            return find_from<false>(key, hash, self->plain_home(hash, groups));
-        return find_from<true>(key, hash, self->home_of_scale(hash));
+        const int addressing = self->addressing_;
+        if (addressing > 0) [[likely]]
+            return find_from<false>(key, hash, self->plain_home(hash, addressing));
+        return find_from<true>(key, hash, self->home_of_scale(hash, addressing));
     }
 
     /// The same for a place that was computed before. Ahead: see find_in_group().
@@ -207,6 +215,55 @@ public:
         return at;
     }
 
+    // ---- Looking in three steps (batches.hpp).
+
+    /// What is known of a key under way.
+    struct search {
+        std::uint64_t hash;
+        const std::uint8_t* group;
+        Slot* slot;  // the first of the group, then the first whose tag agrees
+        group16::mask matches;
+    };
+    /// What the caches hold needs no steps.
+    [[nodiscard]] bool is_worth_asking_ahead() const noexcept {
+        constexpr std::size_t cached_somewhere = std::size_t{3} << 20;
+        return groups_in_[0] * shape::group_stride > cached_somewhere;
+    }
+    /// Asks for the tags.
+    template <class Q>
+    [[gnu::always_inline]] void begin_search(search& s, const Q& key) const {
+        s.hash = hash_of(key);
+        const home_place home = home_of_scale(s.hash, addressing_);
+        s.group = home.group;
+        s.slot = home.slots();
+        __builtin_prefetch(s.group);
+    }
+    /// Compares them and asks for the entry.
+    [[gnu::always_inline]] static void go_on_with_search(search& s) noexcept {
+        const auto* const aligned =
+            static_cast<const std::uint8_t*>(__builtin_assume_aligned(s.group, group_bytes));
+        s.matches = group16{aligned}.match_word(tag_word_of(s.hash), slot_tags);
+        // Where none agrees, a slot that is there.
+        s.slot += (s.matches | group16::mask::all().without(slot_tags)).lowest();
+        __builtin_prefetch(s.slot);
+    }
+    template <class Q>
+    [[nodiscard, gnu::always_inline]] Slot* end_search(const search& s, const Q& key) const {
+        if (s.matches) {
+            if (is_key(*s.slot, key, s.hash)) [[likely]] {
+                if (s.slot == nullptr) __builtin_unreachable();
+                return s.slot;
+            }
+        } else if ((s.group[group_slots] & overflow_bit(s.hash)) == 0) {
+            return nullptr;
+        }
+        return search_again(key, s.hash);
+    }
+    template <class Q>
+    [[nodiscard, gnu::noinline]] Slot* search_again(const Q& key, std::uint64_t hash) const {
+        return find(key, hash).entry;
+    }
+
     // ---- Changing.
 
     /// Finds the key or makes an entry by `make(slot)`, which constructs it.
@@ -216,14 +273,15 @@ public:
     template <class Q, class Make>
     [[gnu::always_inline]] std::pair<position_type, bool> find_or_make(const Q& key, Make&& make) {
         const std::uint64_t hash = hash_of(key);
-        const home_place at = home_at(hash);
+        const int addressing = in_a_register(this)->addressing_;
+        const home_place at =
+            addressing > 0 ? plain_home(hash, addressing) : home_of_scale(hash, addressing);
         if (const position_type found = find_from<true>(key, hash, at)) return {found, false};
         const auto empty = group16{at.group}.match_empty(slot_tags);
         new_place fresh;
         if (size_ < grow_at_ && empty) [[likely]] {
             Slot* const slots = at.slots();
-            const unsigned i =
-                plain_groups_ != 0 ? empty.lowest() : choose_slot(empty, slots, hash);
+            const unsigned i = addressing > 0 ? empty.lowest() : choose_slot(empty, slots, hash);
             fresh = {{at.group, slots, i}, hash};
         } else {
             fresh = place_new(key, hash);
@@ -290,13 +348,20 @@ public:
     template <class Q>
     [[gnu::always_inline]] bool erase_key(const Q& key) {
         const std::uint64_t hash = hash_of(key);
-        const home_place home = home_at(hash);
+        const int addressing = in_a_register(this)->addressing_;
+        if (addressing > 0) [[likely]]
+            return erase_from<false>(key, hash, plain_home(hash, addressing));
+        return erase_from<true>(key, hash, home_of_scale(hash, addressing));
+    }
+    /// As find_from(), but what is found at home stays in registers.
+    template <bool Ahead, class Q>
+    [[gnu::always_inline]] bool erase_from(const Q& key, std::uint64_t hash,
+                                           const home_place& home) {
         const auto* const aligned =
             static_cast<const std::uint8_t*>(__builtin_assume_aligned(home.group, group_bytes));
-        // As find_from(), but what is found at home stays in registers.
         if (auto m = group16{aligned}.match_word(tag_word_of(hash), slot_tags)) {
             Slot* const slots = home.slots();
-            if (plain_groups_ == 0) prefetch_slot(slots, hash);
+            if constexpr (Ahead) prefetch_slot(slots, hash);
             do {
                 const unsigned i = m.lowest();
                 if (is_key(slots[i], key, hash)) [[likely]] {
@@ -307,6 +372,10 @@ public:
         }
         if ((home.group[group_slots] & overflow_bit(hash)) == 0) [[likely]]
             return false;
+        return erase_elsewhere(key, hash);
+    }
+    template <class Q>
+    [[gnu::noinline]] bool erase_elsewhere(const Q& key, std::uint64_t hash) {
         const position_type found = find_elsewhere(key, hash);
         if (found) erase_and_tidy(found, found.group()[group_slots]);
         return bool(found);
@@ -349,8 +418,16 @@ public:
     struct walk_position {
         static constexpr std::uint64_t unknown = ~std::uint64_t{0};
         position_type at{};
-        group16::mask rest{};
+        group16::mask rest{};  // the slot after this one is its first
         std::uint64_t groups_left = unknown;
+
+        /// The first entry of a group at whose first slot it stands.
+        void enter(group16::mask occupied) noexcept {
+            const unsigned index = occupied.lowest();
+            at.tag += index;
+            at.entry += index;
+            rest = occupied.from(index + 1);
+        }
     };
     [[nodiscard]] walk_position first() const noexcept;
     /// The next entry in the order of storage.
@@ -425,7 +502,8 @@ private:
         page_frontier fresh_tags, fresh_slots;  // of a growing pass
         std::uint64_t chained = 0;              // blocks in chains
         std::uint64_t floor = 0;                // entries that reserve() asked room for
-        std::uint32_t erasures = 0;             // while shrinking
+        std::uint64_t erasures = 0;             // of which shrinking is to take note
+        std::uint64_t patience = 0;             // so many it does not; 0: not found out
         bool shrinking = false;
         std::uint64_t splits = 0, merges = 0, tidied = 0, moved = 0;
         static constexpr unsigned buckets = 64;
@@ -598,7 +676,7 @@ private:
     }
     [[nodiscard]] unsigned scales_down() const noexcept;
     [[nodiscard]] bool compresses() const noexcept;
-    [[nodiscard]] bool is_patient() const noexcept;
+    [[nodiscard]] std::uint64_t patience() noexcept;
     [[nodiscard]] bool fits_small() const noexcept;
     [[gnu::noinline]] void shrink_a_little() noexcept;
     void announce_growth(time_point began, bytes before, std::uint64_t moved,
@@ -637,12 +715,12 @@ private:
             slots_[s] = nullptr;
         }
         frontier_ = ~std::uint64_t{0};
-        plain_groups_ = 1;
+        addressing_ = shift_for(1);
         large_ = nullptr;
         spare_ = nullptr;
         size_ = grow_at_ = shrink_at_ = 0;
         last_ = 0;
-        small_floor_ = 1;
+        small_floor_ = shape::first_groups;
         credit_ = 0;
         ++relocations_;
     }
@@ -653,7 +731,7 @@ private:
             std::swap(slots_[s], other.slots_[s]);
         }
         std::swap(frontier_, other.frontier_);
-        std::swap(plain_groups_, other.plain_groups_);
+        std::swap(addressing_, other.addressing_);
         std::swap(large_, other.large_);
         std::swap(spare_, other.spare_);
         std::swap(size_, other.size_);
@@ -666,6 +744,16 @@ private:
         std::swap(credit_, other.credit_);
         ++relocations_, ++other.relocations_;
     }
+    // Other values of addressing_.
+    static constexpr int in_one_region = 0, in_two_regions = -1;
+    /// The bits of a hash that a table of so many groups does not need to find the tags of a
+    /// group: `hash >> shift` without its lowest four bits is where they are. Only where the groups
+    /// are a power of two, all at one scale, and a core's own cache holds the slots.
+    [[nodiscard]] static constexpr int shift_for(std::uint64_t groups) noexcept {
+        const bool plain =
+            std::has_single_bit(groups) && groups * shape::group_stride <= cached_bytes;
+        return plain ? 60 - std::countr_zero(groups) : in_one_region;
+    }
     /// Both scales are this run.
     void set_scales(const run& r) noexcept {
         for (unsigned s = 0; s < 2; ++s) {
@@ -674,13 +762,14 @@ private:
             slots_[s] = r.slots;
         }
         frontier_ = ~std::uint64_t{0};
-        plain_groups_ = r.count * shape::group_stride <= cached_bytes ? r.count : 0;
+        addressing_ = shift_for(r.count);
     }
 
     // walk.hpp
     [[nodiscard]] std::array<run, 2> runs() const noexcept;
-    bool next_place(position_type& at, std::uint64_t& groups_left) const noexcept;
-    [[gnu::noinline]] std::uint64_t count_groups_left(const position_type& at) const noexcept;
+    // By value: what a loop's iterator holds can then be in registers.
+    [[gnu::noinline]] walk_position next_run(position_type at) const noexcept;
+    [[gnu::noinline]] walk_position with_rest(position_type at) const noexcept;
     template <class Do>
     void for_each_place(Do&& action) const;
 
@@ -688,15 +777,15 @@ private:
     std::uint64_t groups_in_[2] = {1, 1};
     std::uint64_t frontier_ = ~std::uint64_t{0};  // the highest hash of the low scale
     std::uint64_t seed_ = default_seed;
-    std::uint64_t plain_groups_ = 1;  // of a table at one scale that fits a core's cache, or 0
+    int addressing_ = shift_for(1);  // how a home is found: by this shift, or one of the above
     std::uint8_t* tags_[2] = {empty_group_pointer(), empty_group_pointer()};
     Slot* slots_[2] = {nullptr, nullptr};
     std::size_t size_ = 0;
     std::size_t grow_at_ = 0;
     std::size_t shrink_at_ = 0;
     large_state* large_ = nullptr;
-    std::uint16_t last_ = 0;         // groups that share their overflow, less one
-    std::uint16_t small_floor_ = 1;  // groups that reserve() asked for
+    std::uint16_t last_ = 0;                           // groups that share their overflow, less one
+    std::uint16_t small_floor_ = shape::first_groups;  // or groups that reserve() asked for
     std::uint32_t credit_ = 0;
     std::uint64_t relocations_ = 0;
     bool huge_pages_ = false;

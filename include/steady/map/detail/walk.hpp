@@ -33,87 +33,87 @@ STEADY_TABLE
 auto STEADY_TABLE_TYPE::first() const noexcept -> walk_position {
     if (size_ == 0) return {};
     const run start = runs()[0];
-    walk_position w{{start.groups, start.slots, 0},
-                    group16{start.groups}.match_occupied(slot_tags),
-                    start.count - 1};
-    advance(w);
+    walk_position w{{start.groups, start.slots, 0}, {}, start.count - 1};
+    const auto occupied = group16{start.groups}.match_occupied(slot_tags);
+    if (!occupied) {
+        advance(w);
+    } else {
+        w.enter(occupied);
+    }
     return w;
 }
 
 STEADY_TABLE
 inline void STEADY_TABLE_TYPE::advance(walk_position& w) const noexcept {
-    const unsigned index = w.at.index();
-    std::uint8_t* group = w.at.tag - index;
-    Slot* slots = w.at.entry - index;
-    if (w.groups_left == walk_position::unknown) [[unlikely]] {
-        w.groups_left = count_groups_left(w.at);
-        w.rest = group16{group}.match_occupied(slot_tags).without(group16::mask::first(index + 1u));
+    if (w.groups_left == walk_position::unknown) [[unlikely]]
+        w = with_rest(w.at);
+    while (w.rest) {
+        const unsigned ahead = w.rest.lowest() + 1;
+        w.at.tag += ahead;
+        w.at.entry += ahead;
+        w.rest = w.rest.from(ahead);
+        if (*w.at.tag != 0) [[likely]]
+            return;  // else erased since the group was looked at
     }
+    const unsigned index = w.at.index();
+    w.at.tag -= index;
+    w.at.entry -= index;
     for (;;) {
-        while (w.rest) {
-            const unsigned next = w.rest.lowest();
-            w.rest.drop_lowest();
-            if (group[next] == 0) [[unlikely]]
-                continue;  // erased since the group was looked at
-            w.at = {group, slots, next};
-            return;
-        }
         if (w.groups_left != 0) [[likely]] {
-            group += group_bytes;
-            slots += group_slots;
+            w.at.tag += group_bytes;
+            w.at.entry += group_slots;
             --w.groups_left;
         } else {
-            w.at = {group, slots, 0};
-            if (!next_place(w.at, w.groups_left)) {
-                w = {};
-                return;
-            }
-            group = w.at.tag;
-            slots = w.at.entry;
+            w = next_run(w.at);
+            if (!w.at) return;
         }
-        w.rest = group16{group}.match_occupied(slot_tags);
+        if (const auto occupied = group16{w.at.tag}.match_occupied(slot_tags)) {
+            w.enter(occupied);
+            return;
+        }
     }
 }
 
-/// Moves from the last group of a run or block to the first one of the next.
+/// From the last group of a run or block to the first one of the next.
 STEADY_TABLE
-bool STEADY_TABLE_TYPE::next_place(position_type& at, std::uint64_t& groups_left) const noexcept {
-    const auto go_to = [&](const run& r) {
-        at = {r.groups, r.slots, 0};
-        groups_left = r.count - 1;
-        return true;
+auto STEADY_TABLE_TYPE::next_run(position_type at) const noexcept -> walk_position {
+    const auto begin_of = [](const run& r) {
+        return walk_position{{r.groups, r.slots, 0}, {}, r.count - 1};
     };
     const auto [low, high] = runs();
-    if (low.contains(at.tag) && high.count != 0) return go_to(high);
-    if (large_ == nullptr || large_->chained == 0) return false;
+    if (low.contains(at.tag) && high.count != 0) return begin_of(high);
+    if (large_ == nullptr || large_->chained == 0) return {};
     unsigned bucket = 0;
     if (!low.contains(at.tag) && !high.contains(at.tag)) {
         auto* const block =
             reinterpret_cast<std::byte*>(at.tag - (shape::block_groups - 1) * group_bytes);
         const chain_header& header = header_of(block);
-        if (header.next != nullptr) return go_to(chained(header.next));
+        if (header.next != nullptr) return begin_of(chained(header.next));
         bucket = static_cast<unsigned>(&chain_of(header.cluster) - large_->chains) + 1;
     }
     for (; bucket < large_state::buckets; ++bucket) {
-        if (large_->chains[bucket] != nullptr) return go_to(chained(large_->chains[bucket]));
+        if (large_->chains[bucket] != nullptr) return begin_of(chained(large_->chains[bucket]));
     }
-    return false;
+    return {};
 }
 
 /// For an iterator that a search returned: searches do not count.
 STEADY_TABLE
-std::uint64_t STEADY_TABLE_TYPE::count_groups_left(const position_type& at) const noexcept {
+auto STEADY_TABLE_TYPE::with_rest(position_type at) const noexcept -> walk_position {
+    const auto occupied = group16{at.group()}.match_occupied(slot_tags);
+    walk_position w{at, occupied.from(at.index() + 1), 0};
     const auto behind = [&](const run& r) {
         return r.count - 1 - static_cast<std::uint64_t>(at.tag - r.groups) / group_bytes;
     };
     for (const run& r : runs()) {
-        if (r.contains(at.tag)) return behind(r);
+        if (!r.contains(at.tag)) continue;
+        w.groups_left = behind(r);
+        return w;
     }
-    std::uint64_t left = 0;
     for_each_block(place_of(hash_of_slot(at.slot())).groups, [&](const run& block) {
-        if (block.contains(at.tag)) left = behind(block);
+        if (block.contains(at.tag)) w.groups_left = behind(block);
     });
-    return left;
+    return w;
 }
 
 /// Calls action(run, chained) for every run and chained block.
