@@ -160,7 +160,7 @@ public:
     /// or nullptr, to `out`.
     ///
     /// Returns    how many were found.
-    /// Cost       per key at large sizes about half of find()'s.
+    /// Cost       per key at large sizes about two thirds of find()'s.
     template <std::ranges::forward_range Keys, std::output_iterator<V*> Out>
     size_type find_many(const Keys& keys, Out out) {
         size_type found = 0;

@@ -5,9 +5,10 @@
 //
 //   A pass begins when the load has grown for a while (address.hpp, limit_of) and makes its
 //   steps so that the last one is due when the clusters at the low scale are as full as
-//   allowed. Shrinking begins late, when seven eighths are gone, and then goes on. A table
-//   of up to 512 KiB (64 KiB in a mapped region), or in a region of less than 1 MiB, is
-//   left as it is until its entries fit a small one.
+//   allowed. Shrinking begins late, when seven eighths are gone and erasing goes on for as
+//   long as emptying the table would take, and then goes on. A table of up to 512 KiB (64 KiB
+//   in a mapped region), or in a region of less than 1 MiB, is left as it is until its entries
+//   fit a small one.
 //
 // Invariants
 //   G1  A step that throws has changed nothing that a search can see.
