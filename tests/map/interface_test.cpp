@@ -362,4 +362,26 @@ TEST(Interface, AMapThatBecameSmallAgainOwnsNothingButItsGroups) {
     }
 }
 
+TEST(Interface, APassThatTurnsBackLeavesNoMemoryBehind) {
+    using map =
+        steady::map<std::uint64_t, std::uint64_t, steady::map_hash<std::uint64_t>,
+                    std::equal_to<std::uint64_t>,
+                    std::pmr::polymorphic_allocator<std::pair<const std::uint64_t, std::uint64_t>>>;
+    counting_resource source;
+    {
+        map m{&source};
+        for (std::uint64_t i = 0; i < 51'000; ++i) m.try_emplace(i, i);
+        const auto full = m.raw_table().state()->low;
+        ASSERT_TRUE(m.raw_table().state()->passing());
+        for (std::uint64_t i = 0; i < 50'000; ++i) m.erase(i);
+        for (int i = 0; i < 40'000; ++i) {
+            m.erase(50'000);
+            m.try_emplace(50'000);
+        }
+        m.check();
+        ASSERT_LT(m.raw_table().state()->low, full) << "or it has not turned back";
+    }
+    EXPECT_EQ(source.held, 0);
+}
+
 }  // namespace

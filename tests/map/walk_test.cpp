@@ -106,6 +106,21 @@ TEST_P(WalkAtSize, ErasingByIteratorGoesOnWithTheNextEntry) {
     for (std::uint64_t i = 0; i < GetParam(); ++i) ASSERT_EQ(m.contains(i), i % 3 != 0);
 }
 
+TEST_P(WalkAtSize, AnIteratorPassesOverWhatIsErasedAheadOfIt) {
+    numbers m = filled(GetParam());
+    std::set<std::uint64_t> gone;
+    for (auto it = m.begin(); it != m.end(); ++it) {
+        ASSERT_FALSE(gone.contains(it->first));
+        for (std::uint64_t k = 1; k <= 8; ++k) {
+            const auto other = m.find(it->first + k);
+            if (other == m.end()) continue;
+            gone.insert(other->first);
+            m.erase(other);
+        }
+    }
+    EXPECT_EQ(m.size(), GetParam() - gone.size());
+}
+
 INSTANTIATE_TEST_SUITE_P(Sizes, WalkAtSize,
                          testing::Values(0u, 1u, 15u, 16u, 200u, 300u, 5000u, 60000u));
 
