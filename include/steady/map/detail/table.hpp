@@ -612,9 +612,8 @@ private:
                                                                   std::uint64_t hash) noexcept {
         const unsigned wish = preferred_slot(hash);
         const auto near = empty & near_slots<Slot>::of(slots, wish);
-        // Both, then a conditional move: whether the line has room cannot be predicted.
-        const unsigned nearest = near.lowest(), first = empty.lowest();
-        return near ? nearest : first;
+        // A conditional move: whether the line has room cannot be predicted.
+        return (near ? near : empty).lowest();
     }
 
     /// An empty slot for this hash, in the nearest group that has one; the groups passed
