@@ -121,6 +121,7 @@ void rows(const char* process) {
     row(
         process, "foreign", [&] { return copy_one(view); }, [&] { return copy_one(p); });
 
+    steady::detail::settle_lone_counts();
     if (steady::detail::share_count(s.data())->load() != 1 || p.use_count() != 1) {
         std::fprintf(stderr, "copy_bench: a count is not 1 after all copies are gone.\n");
         std::exit(1);

@@ -372,7 +372,6 @@ grown_block grow_without_copy(void* p, std::size_t size) noexcept {
             !grow_span(*at.s, size, zeroed)) {
             return {nullptr, 0};
         }
-        forget_pages();  // OC4
         return {p, zeroed ? at.usable : at.s->object_size()};
     }
     const room granted(bytes{size - at.usable});
@@ -383,7 +382,6 @@ grown_block grow_without_copy(void* p, std::size_t size) noexcept {
     } else if (!move_huge(at.b, size)) {
         return {nullptr, 0};
     }
-    forget_pages();  // OC4
     return {at.b->base.load(relaxed), dirty < at.usable ? at.usable : dirty};
 }
 

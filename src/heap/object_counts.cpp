@@ -11,12 +11,7 @@
 
 namespace steady::detail {
 
-constinit remembered_pages remembered;
-
 namespace {
-
-constinit std::uint32_t no_share_count = unshared;  // of memory that nobody counts
-constinit std::atomic<bool> any_remembered{false};
 
 // Calls act(pool) with the pool for `objects` objects.
 template <class Act>
@@ -74,38 +69,6 @@ share_counter* huge_share_count(const void* p) noexcept {
     return counts == nullptr ? nullptr : counts->shares();
 }
 
-std::uint32_t* find_and_remember(const void* p) noexcept {
-    std::uint64_t factor = 0, shift = 0;
-    auto* counters = &no_share_count;
-    if (share_counter* count = share_count(p)) {
-        counters = reinterpret_cast<std::uint32_t*>(count);
-        if (const span* s = heap_map.find(p); s != nullptr && s->divmul != 0) {
-            factor = s->divmul;
-            shift = -(s->base * factor);
-            counters = reinterpret_cast<std::uint32_t*>(
-                s->counts.load(std::memory_order_relaxed)->shares());
-        }
-    }
-    const auto at = reinterpret_cast<std::uintptr_t>(p);
-    const std::size_t slot = (at >> page_shift) % remembered_pages::slots;
-    remembered.factor[slot] = factor;
-    remembered.shift[slot] = shift;
-    remembered.counters[slot] = counters;
-    remembered.page[slot] = at >> page_shift;
-    // release; pairs with the exchange in forget_pages: whoever takes the flag sees the page.
-    any_remembered.store(true, std::memory_order_release);
-    return counters + ((at * factor + shift) >> 32);
-}
-
-void forget_pages() noexcept {
-    if (!any_remembered.load(std::memory_order_relaxed)) return;
-    // Several threads may come here at once, the heap's own beside the program's only one:
-    // what is remembered behind this loop's back leaves the flag set for the next.
-    if (!any_remembered.exchange(false, std::memory_order_acq_rel)) return;
-    for (std::uintptr_t& page : remembered.page)
-        __atomic_store_n(&page, remembered_pages::none, __ATOMIC_RELAXED);
-}
-
 share_counter* make_share_count(const void* p) noexcept {
     if (share_counter* count = share_count(p)) return count;
     const counted_place at = place_of_counts(p);
@@ -117,7 +80,6 @@ share_counter* make_share_count(const void* p) noexcept {
         if (counts == nullptr) return nullptr;
         // release; pairs with the acquire in share_count: OC1.
         at.counts->store(counts, std::memory_order_release);
-        forget_pages();  // OC4
     }
     return counts->shares() + at.index;
 }
@@ -142,7 +104,6 @@ object_extra* extra_of(const void* p, bool make) noexcept {
 }
 
 void put_counts(node_pages& n, object_counts* counts) noexcept {
-    forget_pages();  // OC4
     object_extra* extras = counts->extras.load(std::memory_order_relaxed);
     with_pool(n, counts->room, [&]<unsigned Objects>(count_pools<Objects>& pool) noexcept {
         for ([[maybe_unused]] std::uint32_t i = 0; STEADY_CHECK >= 2 && i < Objects; ++i) {

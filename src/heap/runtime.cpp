@@ -13,6 +13,7 @@
 #include "steady/heap/detail/front.hpp"
 #include "steady/heap/detail/guards.hpp"
 #include "steady/heap/detail/instances.hpp"
+#include "steady/heap/detail/lone_counts.hpp"
 #include "steady/heap/detail/sampler.hpp"
 #include "steady/heap/detail/scavenger.hpp"
 #include "steady/heap/detail/span_store.hpp"
@@ -348,6 +349,7 @@ void unlock_objects() noexcept {
 // All locks: the child finds every structure between two operations.
 void before_fork() noexcept {
     static_cast<void>(options());  // parsed now, not by a child in the middle of it
+    lone_counts_before_fork();
     init_lock.lock();
     if (!opened.load(std::memory_order_relaxed)) return;
     lock_objects();
@@ -364,6 +366,7 @@ void resume_after_fork(fork_event::what where) noexcept {
         unlock_objects();
     }
     init_lock.unlock();
+    lone_counts_after_fork();
 }
 
 }  // namespace

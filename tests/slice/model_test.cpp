@@ -104,6 +104,7 @@ public:
     }
 
     void compare_all() {
+        detail::settle_lone_counts();  // so that counters are the truth (LC2)
         for (std::uint32_t i = 0; i < slots; ++i) {
             compare(i);
             const model_slice<T>& m = model_[i];

@@ -17,7 +17,8 @@
 // Below them all are two locks of os, whose holders take no other: that of
 // os::metadata_alloc, and that of the table of nominal areas (os/area_open.cpp). Above
 // them all is the one for printed statistics (malloc/statistics_text.cpp), whose holder
-// reads them. These three have no rank, because they belong to other rooms. The depot and the magazine stacks have no lock. Hooks are announced with locks from
+// reads them. These three have no rank, because they belong to other rooms. Nor has the one under which
+// slices settle (lone_counts.cpp): its holder takes no other; who forks takes it first of all. The depot and the magazine stacks have no lock. Hooks are announced with locks from
 // `instance` on held, so a listener must not allocate.
 //
 // Several locks of one rank are taken only by who holds the registry: fork(), which

@@ -82,10 +82,10 @@ public:
     slice(std::initializer_list<element> elements);
 
     /// One more view of the same array.
-    /// Cost     two loads and a locked add (a plain one in a process of one thread).
-    slice(const slice& other) noexcept : data_(other.data_), len_(other.len_), cap_(other.cap_) {
-        detail::share(data_);
-    }
+    /// Cost     a search of two dependent loads and a locked add; in a process of one thread an
+    ///          add in the slot of the address.
+    slice(const slice& other) noexcept
+        : data_(detail::shared(other.data_)), len_(other.len_), cap_(other.cap_) {}
     /// Takes the view over; `other` is nil afterwards. Cost: three moves, no counting.
     slice(slice&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)),
@@ -93,9 +93,7 @@ public:
           cap_(std::exchange(other.cap_, 0)) {}
     /// A view that does not change elements, of one that may.
     slice(const slice<element, Growth>& other) noexcept requires std::is_const_v<T>
-        : data_(other.data()), len_(other.len()), cap_(other.cap()) {
-        detail::share(data_);
-    }
+        : data_(detail::shared(other.data())), len_(other.len()), cap_(other.cap()) {}
     slice& operator=(const slice& other) noexcept {
         slice(other).swap(*this);
         return *this;

@@ -21,8 +21,6 @@
 //        lock of its node, and taken back in span_store::destroy or when the huge
 //        block is freed.
 //   OC3  extra[i].destroy is null unless object i holds elements to destroy.
-//   OC4  What is remembered of a page (remembered_pages below) is so now. Whoever gives
-//        counters to pages, takes them away, or grows an object over pages forgets all.
 //
 // Cost    4 bytes an object in spans with shared objects: half of an 8-byte object, a
 //         quarter of a 16-byte one, 0.2 % of 2 KiB. Counters in front of the objects would cost 8 or
@@ -31,7 +29,6 @@
 //         touches a page of table for each 16 KiB of heap that shares nothing.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -91,48 +88,6 @@ static_assert(sizeof(share_counter) == 4, "a locked add of 4 bytes");
     // divmul is 0 in spans of one object, whose counter is the first.
     return counts->shares() + (((at - s->base) * std::uint64_t{s->divmul}) >> 32);
 }
-
-/// Where the counters of some pages are, found lately: while a process has one thread, no
-/// lock hides the search, and this is one line of four words instead of three records.
-///
-///   slot = page % 256    page[slot]  factor[slot]  shift[slot]  counters[slot]
-///   counter of `at`  =  counters + ((at * factor + shift) >> 32)     as in share_count():
-///                       shift = -base * factor, so the sum is (at - base) * divmul
-///
-/// Pages without counters have a single one, no_share_count, whose value says nothing: slices
-/// that were never counted up are counted down there, and free_array() sets it up again.
-/// Threads  read and filled by the only thread of the process; any thread may forget.
-struct remembered_pages {
-    static constexpr std::size_t slots = 256;  // 2 MiB of shared objects
-    static constexpr std::uintptr_t none = ~std::uintptr_t{0};
-
-    std::uintptr_t page[slots];  // or none
-    std::uint64_t factor[slots]{};
-    std::uint64_t shift[slots]{};
-    std::uint32_t* counters[slots]{};  // plain: one instruction changes one
-
-    constexpr remembered_pages() noexcept { std::fill_n(page, slots, none); }
-};
-extern STEADY_HEAP_HIDDEN remembered_pages remembered;
-
-/// Finds the counter of `p` as share_count does, and remembers where its page has them.
-[[nodiscard]] std::uint32_t* find_and_remember(const void* p) noexcept;
-
-/// As share_count, never null: memory without a counter has one that is `unshared`.
-/// Cost     one line of the table and a multiplication when the page was found before.
-/// Threads  the only thread of the process (__libc_single_threaded).
-[[nodiscard, gnu::always_inline]] inline std::uint32_t* lone_share_count(const void* p) noexcept {
-    const auto at = reinterpret_cast<std::uintptr_t>(p);
-    const std::uintptr_t page = at >> page_shift;
-    const std::size_t slot = page % remembered_pages::slots;
-    if (remembered.page[slot] != page) [[unlikely]]
-        return find_and_remember(p);
-    return remembered.counters[slot] +
-           ((at * remembered.factor[slot] + remembered.shift[slot]) >> 32);
-}
-
-/// OC4. Cost: 2 KiB of zeros when anything is remembered, else a load.
-void forget_pages() noexcept;
 
 /// As share_count, and makes the counters if the span has none. `p` must be an object of
 /// the default heap. nullptr: no memory.

@@ -13,8 +13,9 @@
 //         share, as in Go's allocator. It is one object with one counter.
 //
 // Invariants (tests/slice/ownership_test.cpp, tests/bugs/)
-//   AR1  A counter is the number of slices whose data lies in the object; a thread's
-//        current tiny block has one more. At 0 the object is freed.
+//   AR1  A counter, with what slots count beside it (lone_counts.hpp, LC2), is the number of
+//        slices whose data lies in the object; a thread's current tiny block has one more.
+//        At 0 the object is freed.
 //   AR2  data of a slice with a capacity lies inside the object; data of a slice without
 //        capacity stays where it was cut off: never one past the end, where the next
 //        object begins. One made without capacity (slice_of) points to the zerobase.
@@ -23,8 +24,8 @@
 //
 // Threads  counters are atomic: slices of one array may be copied and dropped in several
 //          threads at once, as shared_ptr. While the process has had one thread only
-//          (__libc_single_threaded), counters change without a locked instruction, which
-//          is also what libstdc++ does for shared_ptr.
+//          (__libc_single_threaded), slices are counted without a locked instruction, as
+//          libstdc++ does for shared_ptr, and by their address (lone_counts.hpp).
 #pragma once
 
 #include <atomic>
@@ -33,12 +34,9 @@
 #include <cstring>
 #include <new>
 
-#if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#endif
-
 #include "steady/core/check.hpp"
 #include "steady/core/hooks.hpp"
+#include "steady/heap/detail/lone_counts.hpp"
 #include "steady/heap/detail/object_counts.hpp"
 #include "steady/heap/heap.hpp"
 #include "steady/slice/watch.hpp"
@@ -48,31 +46,44 @@ namespace steady::detail {
 /// What an empty array's slice points to: not nil, and no memory. One word, as in Go.
 inline constinit std::uint64_t zerobase = 0;
 
-[[nodiscard]] inline bool one_thread_only() noexcept {
-#if __has_include(<sys/single_threaded.h>)
-    return __libc_single_threaded != 0;
-#else
-    return false;
-#endif
+/// Before the first count in a process that has come to have several threads (LC3).
+[[gnu::always_inline]] inline void settle_if_lone() noexcept {
+    // acquire; pairs with the release of whoever settled.
+    if (lone_counts_used.load(std::memory_order_acquire)) [[unlikely]]
+        settle_lone_counts();
 }
 
-/// One more slice looks into the array at `p`. For nil and foreign memory a lone thread counts
-/// what nobody reads.
+/// One more slice looks into the array at `p`. Nil and foreign memory count for nobody.
 [[gnu::always_inline]] inline void share(const void* p) noexcept {
-    if (one_thread_only()) [[likely]]
-        ++*lone_share_count(p);
-    else if (share_counter* count = share_count(p))
+    if (one_thread_only()) [[likely]] {
+        lone_slot& slot = lone_slot_of(p);
+        if (is_slot_of(slot, p)) [[likely]]
+            ++slot.count;
+        else
+            lone_share_slowly(p);
+    } else {
+        settle_if_lone();
         // relaxed; the caller's slice keeps the count above 0.
-        count->fetch_add(1, std::memory_order_relaxed);
+        if (share_counter* count = share_count(p)) count->fetch_add(1, std::memory_order_relaxed);
+    }
+}
+/// The same as an expression: a copy counts before it stores its three words, for which a
+/// locked instruction would have to wait.
+template <class T>
+[[nodiscard, gnu::always_inline]] inline T* shared(T* p) noexcept {
+    share(p);
+    return p;
+}
+
+/// A slice that pointed to `from` is about to point to `to`, in the same array or where that
+/// has moved.
+inline void move_count(const void* from, const void* to) noexcept {
+    if (one_thread_only() && from != to) lone_move(from, to);
 }
 
 /// The last slice is gone: destroys the elements, if they need it, and frees the array.
 [[gnu::noinline]] inline void free_array(const void* p, std::size_t view_bytes) noexcept {
     share_counter* const count = share_count(p);
-    if (count == nullptr) {  // nobody counts these; a lone thread has counted down to 0
-        *lone_share_count(p) = unshared;
-        return;
-    }
     const object_info object = find_object(p);
     if (small_view_hook.armed()) [[unlikely]]
         announce_small_view(small_view_event::what::held_alone, p, view_bytes, object.size);
@@ -90,9 +101,12 @@ inline constinit std::uint64_t zerobase = 0;
 template <class Bytes>
 [[gnu::always_inline]] inline void release(const void* p, Bytes view_bytes) noexcept {
     if (one_thread_only()) [[likely]] {
-        if (--*lone_share_count(p) != 0) [[likely]]
+        lone_slot& slot = lone_slot_of(p);
+        if (is_slot_of(slot, p) && --slot.count != 0) [[likely]]
             return;
+        if (!lone_release_slowly(p)) return;
     } else {
+        settle_if_lone();
         share_counter* count = share_count(p);
         if (count == nullptr) return;
         // acquire; pairs with the release below in other threads: who frees has seen it all.
@@ -108,6 +122,13 @@ inline void release(const void* p) noexcept {
 
 /// Whether `p` lies in a counted array that one slice alone looks into.
 [[nodiscard]] inline bool is_unique(const void* p) noexcept {
+    if (one_thread_only()) {
+        // LC2: the slice in hand is what the counter knows of, by itself or by its slot.
+        const lone_slot& slot = lone_slot_of(p);
+        if (is_slot_of(slot, p) && slot.count != 1) return false;
+    } else {
+        settle_if_lone();
+    }
     const share_counter* count = share_count(p);
     // acquire; pairs with the release in release(): what others did there is done.
     return count != nullptr && count->load(std::memory_order_acquire) == 1;
@@ -140,6 +161,7 @@ struct element_layout {
         throw std::bad_alloc();
     }
     count->store(1, std::memory_order_relaxed);
+    if (one_thread_only()) lone_begin(p);
     if (!zeroed && zero_from < bytes)
         std::memset(static_cast<std::byte*>(p) + zero_from, 0, bytes - zero_from);  // AR4
     return p;
@@ -251,6 +273,7 @@ inline void grow_bytes(raw_slice& s, std::ptrdiff_t new_cap, std::size_t bytes,
         !holds_managed_elements(s.data)) {
         const grown_block grown = grow_without_copy(s.data, bytes);
         if (grown.base != nullptr) {
+            move_count(s.data, grown.base);
             s.data = static_cast<std::byte*>(grown.base);
             s.cap = new_cap;
             if (zero_from < grown.zero_from && zero_from < bytes) {

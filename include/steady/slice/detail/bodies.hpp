@@ -260,7 +260,11 @@ void slice<T, Growth>::settle(std::ptrdiff_t lo, std::ptrdiff_t hi, std::ptrdiff
     if (small_view_hook.armed()) [[unlikely]]
         detail::announce_small_view(small_view_event::what::made, data_,
                                     static_cast<std::size_t>(hi - lo) * sizeof(T), retained());
-    if (max > lo) data_ = at_place(lo);
+    if (max > lo) {
+        T* const place = at_place(lo);
+        detail::move_count(data_, place);
+        data_ = place;
+    }
     len_ = hi - lo;
     cap_ = max - lo;
 }

@@ -160,6 +160,7 @@ void grow_elements(raw_slice& s, const growth::room& room) {
     if (relocates && before >= grows_in_place_from) {
         if (const grown_block grown = grow_without_copy(s.data, room.bytes);
             grown.base != nullptr) {
+            move_count(s.data, grown.base);
             s.data = static_cast<std::byte*>(grown.base);
             s.cap = room.cap;
             if (listened) announce_growth(s.owner, 0, before, room.bytes, start);
