@@ -76,16 +76,18 @@ bmap* map_core<Layout>::mark_spares(bmap* array, unsigned B, std::size_t all) no
     return bucket(array, regular);
 }
 
-/// A fresh array; `next_overflow` is its first spare or null. One for a growth begins
-/// with small pages (grow.hpp).
+/// A fresh array; `next_overflow` is its first spare or null. A very large one for a growth
+/// begins with small pages (memory.hpp).
 template <class Layout>
 bmap* map_core<Layout>::make_array(unsigned B, bmap*& next_overflow, bool growing) {
     const std::size_t all = all_buckets(B);
     std::size_t size;
     if (__builtin_mul_overflow(all, t.bucket_size(), &size)) throw_out_of_memory();
     auto* const array = static_cast<bmap*>(allocate_object(size, t.pointers()));
-    if (growing && size >= huge_pages_from) {
+    if (growing && size >= small_start_from) {
         static_cast<void>(os::hint_no_huge(array, bytes{size}));
+    } else if (size >= huge_pages_from) {
+        static_cast<void>(os::hint_huge(array, bytes{size}));
     }
     next_overflow = mark_spares(array, B, all);
     return array;

@@ -383,7 +383,7 @@ void map_core<Layout>::advance(std::size_t old_buckets) noexcept {
     }
     if (before < huge_pages_after && h->nevacuate >= huge_pages_after) {
         const std::size_t size = all_buckets(h->B) * t.bucket_size();
-        if (size >= huge_pages_from) static_cast<void>(os::hint_huge(h->buckets, bytes{size}));
+        if (size >= small_start_from) static_cast<void>(os::hint_huge(h->buckets, bytes{size}));
     }
     if (h->nevacuate != old_buckets) return;
 
