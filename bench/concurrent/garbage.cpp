@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
             std::uint64_t peak = 0;
             for (std::uint64_t i = t; i < replacements; i += writers) {
                 map.insert_or_assign(i % keys, value{i % keys, i, ~i});
-                if ((i & 1023) < writers) {
+                if (i % 1021 < writers) {  // no multiple of a batch: at any place within one
                     peak = std::max<std::uint64_t>(peak, map.memory().retired.count());
                 }
             }
@@ -63,8 +63,9 @@ int main(int argc, char** argv) {
     over = true;
     over.notify_all();
     sleeper.join();
-    // 8 lists of at most 96, and what each thread's guards (this map's own: 2) keep.
-    const std::uint64_t bound = 8 * 96 + (writers + 1) * 2;
+    // A list for each writer (there are 8), and what each thread's guards (this map's own: 2) keep.
+    const std::uint64_t bound =
+        std::min(writers, 8u) * steady::retired_list::most_waiting + (writers + 1) * 2;
     std::printf(
         "%llu replacements, %u writers, one reader asleep: at most %llu values waited "
         "(bound %llu), %llu at the end, %llu after flush(); what the reader saw is %s; "

@@ -43,7 +43,7 @@
 #include <utility>
 #include <vector>
 
-#include "steady/concurrent/detail/table.hpp"
+#include "steady/concurrent/detail/entries.hpp"
 #include "steady/concurrent/hazard.hpp"
 #include "steady/core/hash.hpp"
 #include "steady/core/units.hpp"
@@ -75,47 +75,6 @@ struct concurrent_map_statistics {
     }
 };
 
-namespace detail {
-template <class K>
-inline constexpr bool owned_text = false;
-template <class A>
-inline constexpr bool owned_text<std::basic_string<char, std::char_traits<char>, A>> =
-    std::is_same_v<A, std::allocator<char>>;
-}  // namespace detail
-
-namespace concurrent_detail {
-
-/// A seed for the map at this address. A number, because the map is not made yet: a pointer
-/// would look to the compiler as if somebody read it.
-[[gnu::noinline]] inline std::uint64_t seed_at(std::uintptr_t address) noexcept {
-    return detail::new_seed(reinterpret_cast<const void*>(address));
-}
-
-template <class T>
-inline constexpr unsigned words_of = static_cast<unsigned>((sizeof(T) + 7) / 8);
-
-/// T as words and back; padding of the last word is zero.
-template <class T>
-[[gnu::always_inline]] inline void to_words(const T& from, std::uint64_t* words) noexcept {
-    words[words_of<T> - 1] = 0;
-    std::memcpy(words, &from, sizeof(T));
-}
-template <class T>
-[[nodiscard, gnu::always_inline]] inline T from_words(const std::uint64_t* words) noexcept {
-    alignas(T) std::byte room[sizeof(T)];
-    std::memcpy(room, words, sizeof(T));
-    return *std::launder(reinterpret_cast<T*>(room));
-}
-
-template <class K, class Equal>
-inline constexpr bool words_decide =
-    (std::is_integral_v<K> || std::is_enum_v<K> ||
-     std::is_pointer_v<K>)&&(std::is_same_v<Equal, map_equal<K>> ||
-                             std::is_same_v<Equal, std::equal_to<K>> ||
-                             std::is_same_v<Equal, std::equal_to<>>);
-
-}  // namespace concurrent_detail
-
 /// For tests: smaller segments make growth frequent.
 struct concurrent_map_options {
     static constexpr unsigned largest_log_groups = 7;
@@ -124,69 +83,25 @@ struct concurrent_map_options {
 template <class K, class V, class Hash = map_hash<K>, class Equal = map_equal<K>,
           class Options = concurrent_map_options>
 class concurrent_map {
-    static constexpr bool inline_entries = std::is_trivially_copyable_v<K> &&
-                                           std::is_trivially_copyable_v<V> && sizeof(K) <= 16 &&
-                                           sizeof(V) <= 16 && detail::quiet_hash<Hash, K>;
-    static constexpr bool word_value = std::is_trivially_copyable_v<V> && sizeof(V) <= 8;
-    static constexpr unsigned key_words = inline_entries ? concurrent_detail::words_of<K> : 1;
-    static constexpr unsigned value_words = inline_entries ? concurrent_detail::words_of<V> : 1;
-    static constexpr unsigned slot_words = key_words + value_words;
+    using entry = concurrent_detail::entries<K, V, Hash, Equal, Options::largest_log_groups>;
+    using node = typename entry::node;
+    using table = typename entry::table;
+    using slot = typename entry::slot;
+    using group = typename entry::group;
+    using cell_access = typename entry::cell_access;
+    static constexpr bool inline_entries = entry::inline_entries;
+    static constexpr bool word_entries = entry::word_entries;
+    static constexpr bool word_value = entry::word_value;
+    static constexpr bool text_nodes = entry::text_nodes;
+    static constexpr bool one_word = entry::one_word;
+    static constexpr unsigned key_words = entry::key_words;
+    static constexpr unsigned slot_words = entry::slot_words;
 
     using word = concurrent_detail::word;
     using probe = concurrent_detail::probe;
     using sight = concurrent_detail::sight;
     using change = concurrent_detail::change;
     using verdict = concurrent_detail::verdict;
-
-    /// Text stands in its node, behind it: a lookup follows one pointer, not two.
-    static constexpr bool text_nodes =
-        !inline_entries && detail::owned_text<K> && std::is_same_v<Equal, map_equal<K>>;
-    struct plain_node {
-        word value;  // the value itself, or the address of it
-        K name;
-        template <class Q>
-        explicit plain_node(Q&& k) : name(std::forward<Q>(k)) {}
-        [[nodiscard]] const K& key() const noexcept { return name; }
-        template <class Q>
-        static plain_node* make(Q&& k) {
-            return new plain_node(std::forward<Q>(k));
-        }
-        static void free(plain_node* n) noexcept { delete n; }
-    };
-    struct text_node {
-        word value;
-        std::size_t length;
-        [[nodiscard]] std::string_view key() const noexcept {
-            return {reinterpret_cast<const char*>(this + 1), length};
-        }
-        static text_node* make(std::string_view k) {
-            auto* n = new (::operator new(sizeof(text_node) + k.size())) text_node;
-            n->length = k.size();
-            std::memcpy(static_cast<void*>(n + 1), k.data(), k.size());
-            return n;
-        }
-        static void free(text_node* n) noexcept {
-            n->~text_node();
-            ::operator delete(static_cast<void*>(n));
-        }
-    };
-    using node = std::conditional_t<text_nodes, text_node, plain_node>;
-
-    /// How a split learns a slot's hash.
-    struct rehasher {
-        [[no_unique_address]] Hash hash;
-        std::uint64_t seed;
-        std::uint64_t operator()(const std::uint64_t* words) const noexcept {
-            if constexpr (inline_entries) {
-                return detail::hash_with_seed(hash, concurrent_detail::from_words<K>(words), seed);
-            } else {
-                return words[0];
-            }
-        }
-    };
-    using table = concurrent_detail::table<slot_words, rehasher, Options::largest_log_groups>;
-    using slot = typename table::slot_type;
-    using group = typename table::group_type;
 
     static constexpr bool transparent = requires {
         typename Hash::is_transparent;
@@ -213,8 +128,8 @@ public:
 
     explicit concurrent_map(const Hash& hash = Hash(), const Equal& equal = Equal())
         : equal_(equal),
-          table_(
-              rehasher{hash, concurrent_detail::seed_at(reinterpret_cast<std::uintptr_t>(this))}) {}
+          table_(typename entry::rehasher{
+              hash, concurrent_detail::seed_at(reinterpret_cast<std::uintptr_t>(this))}) {}
     concurrent_map(const concurrent_map&) = delete;
     concurrent_map& operator=(const concurrent_map&) = delete;
     /// Nobody else may use the map any more.
@@ -422,7 +337,7 @@ public:
         if constexpr (word_entries) {
             return table_
                        .write(
-                           hash_of(key), is_key(key),
+                           hash_of(key), entry::is_key(key),
                            [](slot&, std::uint64_t&, group&) -> change { return verdict::erase; },
                            typename table::never{})
                        .what == probe::yes;
@@ -569,87 +484,6 @@ private:
     [[nodiscard, gnu::always_inline]] std::uint64_t hash_of(const Q& key) const {
         return detail::hash_with_seed(table_.rehash().hash, key, table_.rehash().seed);
     }
-    static V* value_in(node* n) noexcept { return reinterpret_cast<V*>(n->value.load()); }
-
-    /// A found entry, under its lock.
-    struct cell_access {
-        slot& s;
-        std::uint64_t& state;
-        group& g;
-        void** replaced;  // receives an old value to be retired
-
-        [[nodiscard]] node* node_here() const noexcept {
-            return reinterpret_cast<node*>(s.words[1].load());
-        }
-        [[nodiscard]] V copy() const {
-            if constexpr (inline_entries) {
-                std::uint64_t words[value_words];
-                for (unsigned w = 0; w < value_words; ++w) words[w] = s.words[key_words + w].load();
-                return concurrent_detail::from_words<V>(words);
-            } else if constexpr (word_value) {
-                const std::uint64_t v = node_here()->value.load();
-                return concurrent_detail::from_words<V>(&v);
-            } else {
-                return V(*value_in(node_here()));
-            }
-        }
-        template <class M>
-        void assign(M&& value) {
-            if constexpr (inline_entries || word_value) {
-                const V v(std::forward<M>(value));
-                store(v);
-            } else {
-                V* fresh = new V(std::forward<M>(value));
-                *replaced = value_in(node_here());
-                node_here()->value.store(reinterpret_cast<std::uint64_t>(fresh));
-            }
-        }
-        template <class F>
-        void change(F&& f) {
-            V v = copy();
-            f(v);
-            assign(std::move(v));
-        }
-        template <class F>
-        void look(F&& f) const {
-            if constexpr (inline_entries || word_value) {
-                const V v = copy();
-                f(v);
-            } else {
-                f(std::as_const(*value_in(node_here())));
-            }
-        }
-        template <class F>
-        void look_entry(F&& f) const {
-            if constexpr (inline_entries) {
-                std::uint64_t words[key_words];
-                for (unsigned w = 0; w < key_words; ++w) words[w] = s.words[w].load();
-                const K key = concurrent_detail::from_words<K>(words);
-                look([&](const V& v) { f(key, v); });
-            } else {
-                const auto& key = key_of(*node_here());
-                look([&](const V& v) { f(key, v); });
-            }
-        }
-        /// The entry is about to be erased.
-        void give_up(void** gone) const noexcept {
-            if constexpr (!inline_entries) gone[0] = node_here();
-        }
-
-    private:
-        void store(const V& v) noexcept {
-            std::uint64_t words[concurrent_detail::words_of<V>];
-            concurrent_detail::to_words(v, words);
-            if constexpr (!inline_entries) {
-                node_here()->value.store(words[0]);
-            } else if constexpr (value_words == 1) {
-                s.words[key_words].store(words[0]);
-            } else {
-                table::store_in_window(g, s, key_words, words, value_words, state);
-            }
-        }
-    };
-
     /// gone[0]: an erased node; gone[1]: a replaced value. Their slots lead to them no more.
     void free_later(void** gone) noexcept {
         if constexpr (!inline_entries) {
@@ -663,19 +497,14 @@ private:
             }
             if (gone[0] != nullptr) {
                 list.retire(
-                    gone[0], [](void* n) noexcept { destroy_node(static_cast<node*>(n)); },
-                    node_size);
+                    gone[0], [](void* n) noexcept { entry::destroy_node(static_cast<node*>(n)); },
+                    entry::node_size);
                 gone[0] = nullptr;
             }
         }
     }
-    static constexpr std::size_t node_size = sizeof(node) + (word_value ? 0 : sizeof(V));
-    static void destroy_node(node* n) noexcept {
-        if constexpr (!inline_entries && !word_value) delete value_in(n);
-        node::free(n);
-    }
     [[nodiscard]] std::size_t node_bytes_now() const noexcept {
-        return inline_entries ? 0 : size() * node_size;
+        return inline_entries ? 0 : size() * entry::node_size;
     }
 
     template <class Q>
@@ -698,25 +527,13 @@ private:
         };
     }
 
-    /// One word is compared, one changed, and no code of a user's runs: what is known of the key
-    /// and the value is copied into each look, and so stays in registers (docs/design).
-    static constexpr bool word_entries =
-        inline_entries && slot_words == 2 && concurrent_detail::words_decide<K, Equal>;
-    static auto is_key(const K& key) noexcept {
-        std::uint64_t wanted = 0;
-        concurrent_detail::to_words(key, &wanted);
-        return [wanted](const slot& s) { return s.words[0].load() == wanted; };
-    }
     /// Inserts `fresh`, or stores next(value).
     ///
     /// Returns    yes with the value before; no: the key was new.
     template <class Q, class Next>
     [[gnu::always_inline]] sight write_word(const Q& key, const V& fresh, Next next) {
-        std::uint64_t name = 0, first = 0;
-        concurrent_detail::to_words<K>(key, &name);
-        concurrent_detail::to_words<V>(fresh, &first);
         return table_.write(
-            hash_of(key), is_key(key),
+            hash_of(key), entry::is_key(key),
             [next](slot& s, std::uint64_t&, group&) -> change {
                 const std::uint64_t before = s.words[1].load();
                 std::uint64_t after = 0;
@@ -725,15 +542,9 @@ private:
                 s.words[1].store(after);
                 return {verdict::keep, before};
             },
-            [name, first](std::uint64_t* words) {
-                words[0] = name;
-                words[1] = first;
-                return true;
-            });
+            entry::entry_of(key, fresh));
     }
 
-    /// A value that is one word, of a key whose comparison is no user's code.
-    static constexpr bool one_word = word_entries || (text_nodes && word_value);
     template <class Q>
     [[gnu::always_inline]] sight find_word(std::uint64_t hash, const Q& key) const {
         if constexpr (inline_entries) {
@@ -803,32 +614,11 @@ private:
                 return sight{there, equal_(n->key(), key) ? probe::yes : probe::no};
             });
             if (seen.what != probe::yes) return false;
-            look_at(*reinterpret_cast<const node*>(seen.word),
-                    [&](const auto&, const V& value) { f(value); });
+            entry::look_at(*reinterpret_cast<const node*>(seen.word),
+                           [&](const auto&, const V& value) { f(value); });
             return true;
         }
     }
-    static decltype(auto) key_of(const node& n) {
-        if constexpr (text_nodes) {
-            return K(n.key());  // whoever sees the key sees a K
-        } else {
-            return (n.name);
-        }
-    }
-    template <class F>
-    static void look_at(const node& n, F&& f) {
-        if constexpr (word_value) {
-            const std::uint64_t v = n.value.load();
-            f(n.key(), concurrent_detail::from_words<V>(&v));
-        } else {
-            hazard_guard guard;
-            std::uint64_t v = 0;
-            do v = n.value.load();
-            while (!guard.protect(reinterpret_cast<void*>(v), [&] { return n.value.load() == v; }));
-            f(n.key(), *reinterpret_cast<const V*>(v));
-        }
-    }
-
     template <class Q, class Change>
     [[gnu::always_inline]] bool write_existing(const Q& key, Change&& change) {
         const std::uint64_t hash = hash_of(key);
@@ -861,7 +651,7 @@ private:
     template <class Q, class Change, class Make>
     [[gnu::always_inline]] bool write(Q&& key, Change&& change, Make&& make) {
         return write_words(key, change, [&](std::uint64_t hash, std::uint64_t* words) {
-            build(std::forward<Q>(key), make(), hash, words);
+            entry::build(std::forward<Q>(key), make(), hash, words);
             return true;
         });
     }
@@ -870,7 +660,7 @@ private:
         return write_words(key, change, [&](std::uint64_t hash, std::uint64_t* words) {
             std::optional<V> value = make();
             if (!value) return false;
-            build(std::forward<Q>(key), std::move(*value), hash, words);
+            entry::build(std::forward<Q>(key), std::move(*value), hash, words);
             return true;
         });
     }
@@ -890,34 +680,6 @@ private:
         free_later(gone);
         return seen.what == probe::yes;
     }
-    template <class Q, class M>
-    [[gnu::always_inline]] static void build(Q&& key, M&& value, std::uint64_t hash,
-                                             std::uint64_t* words) {
-        if constexpr (inline_entries) {
-            const K k(std::forward<Q>(key));
-            const V v(std::forward<M>(value));
-            concurrent_detail::to_words(k, words);
-            concurrent_detail::to_words(v, words + key_words);
-        } else {
-            if (concurrent_detail::refuse_allocation()) throw std::bad_alloc();
-            node* n = node::make(std::forward<Q>(key));
-            if constexpr (word_value) {
-                std::uint64_t v = 0;
-                concurrent_detail::to_words(V(std::forward<M>(value)), &v);
-                n->value.store(v);
-            } else {
-                try {
-                    n->value.store(reinterpret_cast<std::uint64_t>(new V(std::forward<M>(value))));
-                } catch (...) {
-                    node::free(n);
-                    throw;
-                }
-            }
-            words[0] = hash;
-            words[1] = reinterpret_cast<std::uint64_t>(n);
-        }
-    }
-
     template <class F>
     std::uint64_t scan_nodes(std::uint64_t cursor, F& f) const {
         // All nodes of the segment are protected before the first is shown.
@@ -946,14 +708,14 @@ private:
                 f(key, v);
             }
         };
-        for (const node* n : part) look_at(*n, with_key);
+        for (const node* n : part) entry::look_at(*n, with_key);
         return next;
     }
 
     void destroy_nodes() noexcept {
         if constexpr (!inline_entries) {
             const auto each = [&](slot& s, std::uint64_t&, group&) {
-                destroy_node(reinterpret_cast<node*>(s.words[1].load()));
+                entry::destroy_node(reinterpret_cast<node*>(s.words[1].load()));
                 return verdict::erase;
             };
             table_.write_all(each);

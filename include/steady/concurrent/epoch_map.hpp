@@ -4,7 +4,7 @@
 //
 //   concurrent_map<K, node*>      a slot leads to a node
 //   pool of nodes                 slabs of 64; a node that is free again is used again
-//   ring of retired nodes         64 at most wait; each pin keeps one more
+//   list of retired nodes         its most_waiting at most wait; each pin keeps one more
 //
 // The name is of the design this follows (a ring of retired nodes for each epoch). Epochs are
 // replaced by hazards (hazard.hpp), for the reason given there: a reader that goes to sleep
@@ -12,7 +12,7 @@
 //
 // Invariants (tests/concurrent/epoch_map_test.cpp)
 //   E1  A pinned node is neither destroyed nor used again.
-//   E2  Retired nodes that are not pinned are at most 64 + 64 for each of the lists.
+//   E2  Retired nodes that are not pinned are at most retired_list::most_waiting.
 
 #pragma once
 

@@ -1,7 +1,7 @@
 // hazard.hpp - memory that one thread takes out of a container while others may still read
 // it: readers say what they look at, and whoever frees looks first.
 //
-//   reader                                  writer, once for 64 retired things
+//   reader                                  writer, once for 256 retired things
 //   p = slot.load()                         slot no longer leads to p
 //   hazard.protect(p)    (plain store)      membarrier()
 //   compiler fence                          read all hazards
@@ -14,16 +14,17 @@
 // Invariants (tests/concurrent/hazard_test.cpp)
 //   Z1  What a guard protects, and was reachable after it was protected, is not freed before
 //       the guard lets go.
-//   Z2  Garbage is bounded: at most `batch` things wait in a list, and each guard of each
-//       thread keeps at most one more. A thread that sleeps for ever with a guard keeps one
-//       thing, or one segment of things while it walks.
+//   Z2  Garbage is bounded: at most `most_waiting` things wait in a list, and each guard of
+//       each thread keeps at most one more. A thread that sleeps for ever with a guard keeps
+//       one thing, or one segment of things while it walks.
 //   Z3  A forked child forgets the guards of the threads that stayed behind.
 //
 // Why not epochs: a section costs the same (0.7 ns, one store), but a reader that is put to
 // sleep inside one stops all freeing, in the whole process. Measured in docs/design.
 //
-// Cost    protect: one store and a reload. Freeing: a system call (about 1 us) and a sort
-//         for `batch` things.
+// Cost    protect: one store and a reload. Retiring frees two things of before; for each
+//         `batch` things a system call, which interrupts every processor that runs another
+//         thread of the process: 1 us when there is none, 38 us with one in a virtual machine.
 // Source  Michael, "Hazard Pointers", 2004; Dice, Herlihy, Kogan, "Fast non-intrusive memory
 //         reclamation", 2016 (the asymmetric fence).
 
@@ -35,6 +36,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <new>
 #include <vector>
 
@@ -265,8 +267,11 @@ private:
 class retired_list {
 public:
     using destroyer = void (*)(void*) noexcept;
-    /// Things that wait before anybody looks (Z2).
-    static constexpr std::size_t batch = 64;
+    /// Things that wait before somebody looks which are watched, and bytes of them: whichever
+    /// comes first (Z2).
+    static constexpr std::size_t batch = 256, batch_bytes = std::size_t{64} << 10;
+    /// Things in a list at any time, without those that guards keep.
+    static constexpr std::size_t most_waiting = batch + batch / 2;
 
     constexpr retired_list() noexcept = default;
     retired_list(const retired_list&) = delete;
@@ -278,22 +283,25 @@ public:
     }
 
     /// Hands over p, which no reader can reach any more. destroy(p) runs when none looks at
-    /// it; here, in a later call, or when the list is destroyed.
+    /// it; in a later call, or when the list is destroyed.
     ///
+    /// Cost       frees at most two things; see the head of the file for the system call.
     /// Threads    any. destroy() must not use the container.
     void retire(void* p, destroyer destroy, std::size_t bytes) noexcept {
-        item ready[batch];
-        std::size_t n = 0;
         concurrent_detail::patience waiting;
         for (bool done = false; !done;) {
+            item ready[2];
+            std::size_t n = 0;
             {
                 const concurrent_detail::holding<concurrent_detail::rare_lock> only{lock_};
                 if (count_ < capacity_ || make_room()) {
                     items_[count_++] = {p, destroy, bytes};
-                    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+                    waiting_bytes_ += bytes;
+                    change_bytes(bytes);
                     done = true;
                 }
-                if (!done || count_ >= limit_) n = collect(ready);
+                if (!done || count_ - free_ >= limit_ || waiting_bytes_ >= limit_bytes_) collect();
+                n = take(ready, 2);
             }
             free_all(ready, n);
             if (!done && n == 0) waiting.wait();  // no memory, and all is being looked at
@@ -302,12 +310,12 @@ public:
 
     /// Frees what nobody looks at now.
     void flush() noexcept {
-        item ready[batch];
-        std::size_t n = batch;
-        while (n == batch) {
+        for (std::size_t n = 1; n != 0;) {
+            item ready[32];
             {
                 const concurrent_detail::holding<concurrent_detail::rare_lock> only{lock_};
-                n = collect(ready);
+                if (free_ == 0) collect();
+                n = take(ready, 32);
             }
             free_all(ready, n);
         }
@@ -329,7 +337,7 @@ private:
     };
 
     bool make_room() noexcept {
-        const std::size_t wanted = capacity_ == 0 ? 2 * batch : capacity_ * 2;
+        const std::size_t wanted = capacity_ == 0 ? most_waiting : capacity_ * 2;
         void* more = concurrent_detail::refuse_allocation()
                          ? nullptr
                          : std::realloc(static_cast<void*>(items_), wanted * sizeof(item));
@@ -338,13 +346,25 @@ private:
         capacity_ = wanted;
         return true;
     }
-    /// Moves up to `batch` things that nobody looks at to `ready`.
-    std::size_t collect(item (&ready)[batch]) noexcept {
+    /// Under lock_, which is why no locked instruction is needed.
+    void change_bytes(std::size_t by) noexcept {
+        bytes_.store(pending_bytes() + by, std::memory_order_relaxed);
+    }
+    /// Takes up to `most` things that may be freed.
+    std::size_t take(item* to, std::size_t most) noexcept {
+        std::size_t n = 0;
+        for (; n < most && free_ > 0; ++n) {
+            to[n] = items_[--free_];
+            items_[free_] = items_[--count_];
+            change_bytes(-to[n].bytes);
+        }
+        return n;
+    }
+    /// Moves what nobody looks at to the front, where take() finds it.
+    void collect() noexcept {
         using concurrent_detail::hazard_record;
         using concurrent_detail::hazards;
-        if (count_ == 0) return 0;
-        std::sort(items_, items_ + count_,
-                  [](const item& a, const item& b) { return a.object < b.object; });
+        if (count_ == free_) return;
         // Everybody's hazard that was published before now is visible after these lines.
         static std::atomic<int> any{0};
         if (hazards.fences.load(std::memory_order_acquire) == 2 && !os::membarrier() &&
@@ -352,44 +372,59 @@ private:
             // Forbidden since the first use (a filter of system calls): readers get fences from
             // now on. Those at work have none, so nothing is freed this time.
             hazards.fences.store(1, std::memory_order_seq_cst);
-            limit_ = count_ + batch / 2;
-            return 0;
+            set_limits();
+            return;
         }
         any.fetch_add(0, std::memory_order_seq_cst);
-        // The lowest bit of `destroy` cannot be used, so watched items are moved to the front.
-        std::size_t watched = 0;
-        const auto watch = [&](const void* p) {
-            if (p == nullptr) return;
-            item* at = std::lower_bound(items_ + watched, items_ + count_, p,
-                                        [](const item& a, const void* b) { return a.object < b; });
-            if (at == items_ + count_ || at->object != p) return;
-            std::rotate(items_ + watched, at, at + 1);
-            ++watched;
-        };
-        for (auto* r = hazards.first.load(std::memory_order_acquire); r != nullptr; r = r->next) {
-            for (auto& s : r->slot) watch(s.load(std::memory_order_acquire));
-            if (r->wide_used.load(std::memory_order_seq_cst)) {
-                for (unsigned i = 0; i < hazard_record::wide_slots; ++i) {
-                    watch(r->wide[i].load(std::memory_order_acquire));
+        // Hazards come in portions, however many there are: nothing is allocated here. What no
+        // portion names is left between free_ and `watched`.
+        std::size_t watched = count_;
+        const void* portion[64];
+        std::size_t n = 0;
+        const auto look = [&] {
+            std::sort(portion, portion + n);
+            for (std::size_t i = free_; i < watched;) {
+                if (std::binary_search(portion, portion + n, items_[i].object)) {
+                    std::swap(items_[i], items_[--watched]);
+                } else {
+                    ++i;
                 }
             }
+            n = 0;
+        };
+        const auto name = [&](const std::atomic<const void*>& hazard) {
+            const void* p = hazard.load(std::memory_order_acquire);
+            if (p == nullptr) return;
+            portion[n++] = p;
+            if (n == std::size(portion)) look();
+        };
+        for (auto* r = hazards.first.load(std::memory_order_acquire); r != nullptr; r = r->next) {
+            for (auto& s : r->slot) name(s);
+            if (r->wide_used.load(std::memory_order_seq_cst)) {
+                for (unsigned i = 0; i < hazard_record::wide_slots; ++i) name(r->wide[i]);
+            }
         }
-        std::size_t n = 0;
-        while (count_ > watched && n < batch) {
-            ready[n++] = items_[--count_];
-            bytes_.fetch_sub(ready[n - 1].bytes, std::memory_order_relaxed);
-        }
-        limit_ = std::max(batch, count_ + batch / 2);
-        return n;
+        if (n != 0) look();
+        free_ = watched;
+        set_limits();
+    }
+    /// What is watched now does not count.
+    void set_limits() noexcept {
+        waiting_bytes_ = 0;
+        for (std::size_t i = free_; i < count_; ++i) waiting_bytes_ += items_[i].bytes;
+        limit_ = std::max(batch, count_ - free_ + batch / 2);
+        limit_bytes_ = std::max(batch_bytes, waiting_bytes_ + batch_bytes / 2);
     }
     static void free_all(item* ready, std::size_t n) noexcept {
         for (std::size_t i = 0; i < n; ++i) ready[i].destroy(ready[i].object);
     }
 
     concurrent_detail::rare_lock lock_;
-    item* items_ = nullptr;  // under lock_
-    std::size_t count_ = 0, capacity_ = 0;
-    std::size_t limit_ = batch;
+    // Under lock_: first what may be freed, then what waits.
+    item* items_ = nullptr;
+    std::size_t free_ = 0, count_ = 0, capacity_ = 0;
+    std::size_t waiting_bytes_ = 0;
+    std::size_t limit_ = batch, limit_bytes_ = batch_bytes;
     std::atomic<std::size_t> bytes_{0};
 };
 

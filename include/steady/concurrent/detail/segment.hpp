@@ -45,8 +45,7 @@
 #include <numeric>
 #include <utility>
 
-#include <pthread.h>
-
+#include "steady/concurrent/detail/fork_lock.hpp"
 #include "steady/concurrent/detail/word.hpp"
 #include "steady/os/memory.hpp"
 
@@ -188,7 +187,7 @@ public:
         auto from = source::idle;
         group_type* at = nullptr;
         {
-            const holding<rare_lock> only{lock_};
+            const holding<fork_lock> only{lock_};
             at = take_locked(log_groups, from);
         }
         // Outside the lock, for this is most of a split's time: four page faults, or one call.
@@ -201,7 +200,7 @@ public:
     /// Gives a segment back; its groups are locked (S3). May be called without memory.
     void give(group_type* at, unsigned log_groups) noexcept {
         {
-            const holding<rare_lock> only{lock_};
+            const holding<fork_lock> only{lock_};
             const bool drop = log_groups == LargestLog && idle_[log_groups].count >= kept &&
                               size_of(LargestLog) % 4096 == 0 && os::decommit_clears();
             if (!drop) return push(idle_[log_groups], at);
@@ -210,12 +209,12 @@ public:
         const bytes size{size_of(log_groups)};
         const bool dropped = bool(os::decommit(at, size, false));
         if (dropped) os::use(at, size);
-        const holding<rare_lock> only{lock_};
+        const holding<fork_lock> only{lock_};
         push(dropped ? dropped_ : idle_[log_groups], at);
     }
     /// Bytes of segments in no map, resident or not.
     [[nodiscard]] std::size_t idle_bytes() noexcept {
-        const holding<rare_lock> only{lock_};
+        const holding<fork_lock> only{lock_};
         std::size_t sum = chunk_left_ + dropped_.count * size_of(LargestLog);
         for (unsigned lg = 1; lg <= LargestLog; ++lg) sum += idle_[lg].count * size_of(lg);
         return sum;
@@ -261,12 +260,6 @@ private:
             const auto fresh = os::map_plain(bytes{(chunk + 4095) & ~std::size_t{4095}},
                                              "steady concurrent segments");
             if (!fresh) return nullptr;
-            if (!forks_) {
-                forks_ = true;
-                pthread_atfork([] { of_process().lock_.lock(); },
-                               [] { of_process().lock_.unlock(); },
-                               [] { of_process().lock_.unlock(); });
-            }
             chunk_at_ = *fresh;
             chunk_left_ = chunk;
         }
@@ -297,12 +290,11 @@ private:
         return large;
     }
 
-    rare_lock lock_;
+    fork_lock lock_;
     list idle_[LargestLog + 1];
     list dropped_;
     std::byte* chunk_at_ = nullptr;
     std::size_t chunk_left_ = 0;
-    bool forks_ = false;  // a forked child finds lock_ free
 };
 
 }  // namespace steady::concurrent_detail
