@@ -127,6 +127,7 @@ void consider_tuning() noexcept {
 
 void set_tuning(bool on) noexcept {
     last_look.store(os::now_ns(), std::memory_order_relaxed);
+    samples_since.store(0, std::memory_order_relaxed);
     wanted.store(on, std::memory_order_relaxed);
 }
 

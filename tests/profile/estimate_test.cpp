@@ -63,8 +63,7 @@ sums run_seeds(int seeds, std::uint64_t rate, std::size_t bytes, unsigned larges
     for (int seed = 1; seed <= seeds; ++seed) {
         static_cast<void>(trim());
         const std::uint64_t before = read_heap_statistics().heap_alloc;
-        EXPECT_TRUE(start());
-        set_rate(rate);
+        start_untuned(rate);
         if (periods != nullptr) steady_heap_interface_1()->set_class_periods(periods);
         std::vector<void*> held = mixed_program(static_cast<std::uint64_t>(seed), bytes, largest);
         s.add(before);
@@ -98,8 +97,7 @@ TEST(Estimate, PeriodsThatChangeWhileTheProgramRunsLeaveItUnbiased) {
     for (int seed = 1; seed <= 10; ++seed) {
         static_cast<void>(trim());
         const std::uint64_t before = read_heap_statistics().heap_alloc;
-        ASSERT_TRUE(start());
-        set_rate(32 << 10);
+        start_untuned(32 << 10);
         std::vector<void*> held;
         for (int part = 0; part < 20; ++part) {
             std::uint64_t periods[class_count];
@@ -121,8 +119,7 @@ TEST(Estimate, PeriodsThatChangeWhileTheProgramRunsLeaveItUnbiased) {
 struct session {
     explicit session(std::uint64_t rate) {
         static_cast<void>(trim());
-        EXPECT_TRUE(start());
-        set_rate(rate);
+        start_untuned(rate);
     }
     ~session() {
         for (void* p : held) deallocate(p);

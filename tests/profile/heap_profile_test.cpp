@@ -17,10 +17,7 @@ using namespace steady::profile::test;
 
 /// Sampling with a rate of its own for as long as it lives.
 struct sampling {
-    explicit sampling(std::uint64_t rate) {
-        EXPECT_TRUE(start());
-        set_rate(rate);
-    }
+    explicit sampling(std::uint64_t rate) { start_untuned(rate); }
     ~sampling() { stop(); }
 };
 

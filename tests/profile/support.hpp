@@ -1,6 +1,8 @@
 // support.hpp - what the profiler's tests share: sums over records, and files.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +14,7 @@
 
 #include <unistd.h>
 
+#include "steady/profile/detail/tuning.hpp"
 #include "steady/profile/profile.hpp"
 
 namespace steady::profile::test {
@@ -69,6 +72,13 @@ public:
 private:
     std::string path_;
 };
+
+/// Starts a session with this rate for all sizes, which tuning would change after 100 ms.
+inline void start_untuned(std::uint64_t rate) {
+    EXPECT_TRUE(start());
+    detail::set_tuning(false);
+    set_rate(rate);
+}
 
 struct outcome {
     int status;

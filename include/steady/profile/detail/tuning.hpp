@@ -44,4 +44,8 @@ inline constexpr double most_bytes_a_second = 8.0 * (1 << 30);
 /// By what periods are multiplied, when the last factor gave so many samples a second.
 [[nodiscard]] double widened(double before, double samples_a_second, double period) noexcept;
 
+/// From here on periods follow the loads, at the earliest after 128 samples and 100 ms; or they
+/// stay as they are set. start() calls it with what STEADY_DEBUG says.
+void set_tuning(bool on) noexcept;
+
 }  // namespace steady::profile::detail
