@@ -112,6 +112,9 @@ TEST(Threads, AtRate1TheSumIsExactAfterEightThreads) {
 TEST(Threads, ForkWhileSamplesAreTakenLeavesTheChildAWorkingProfiler) {
 #if defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "the sanitizer's runtime does not survive fork among threads";
+#elif defined(__SANITIZE_ADDRESS__)
+    // Its allocator forks with whatever lock another thread holds: a child waits in operator new.
+    GTEST_SKIP() << "the sanitizer's allocator does not survive fork among threads";
 #endif
     ASSERT_TRUE(start());
     set_rate(512);
@@ -132,8 +135,9 @@ TEST(Threads, ForkWhileSamplesAreTakenLeavesTheChildAWorkingProfiler) {
                 _exit(bytes.size() > 100 ? 0 : 1);
             }
             int status = -1;
-            ASSERT_EQ(waitpid(child, &status, 0), child);
-            ASSERT_EQ(status, 0) << "child " << i;
+            EXPECT_EQ(waitpid(child, &status, 0), child);
+            EXPECT_EQ(status, 0) << "child " << i;
+            if (status != 0) break;  // out of here only with the threads joined
         }
         end = true;
         profiler.join();
