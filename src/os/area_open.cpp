@@ -174,6 +174,18 @@ result<area> area::reserve(bytes size, bytes alignment, std::uintptr_t hint,
         }
         return mapped;
     };
+    const auto unmap = [](long mapped, bytes length) noexcept {
+        const long unmapped = sys_munmap(reinterpret_cast<void*>(mapped), length.count());
+        announce(os_call::release, reinterpret_cast<void*>(mapped), length.count(), 0);
+        if (unmapped < 0) return;
+        ledgers().reserved.sub(length);
+        unlist_mapped(reinterpret_cast<void*>(mapped), length);
+    };
+    // The kernel does not know nominal areas and may map over them; they could not grow then.
+    const auto covers_nominal = [](long mapped, bytes length) noexcept {
+        const lock_guard guard(nominal_lock);
+        return nominal_in_the_way(static_cast<std::uintptr_t>(mapped), length) != 0;
+    };
     const auto as_area = [&](long mapped, bytes length) noexcept {
         area opened;
         opened.mapping_ = static_cast<std::uintptr_t>(mapped);
@@ -190,15 +202,11 @@ result<area> area::reserve(bytes size, bytes alignment, std::uintptr_t hint,
         const long mapped = try_map(wish, size, MAP_FIXED_NOREPLACE);
         if (mapped >= 0) {
             // A kernel before 4.17 may have gone elsewhere; that is as good when aligned.
-            if (static_cast<std::uintptr_t>(mapped) % alignment.count() == 0) {
+            if (static_cast<std::uintptr_t>(mapped) % alignment.count() == 0 &&
+                !covers_nominal(mapped, size)) {
                 return as_area(mapped, size);
             }
-            const long unmapped = sys_munmap(reinterpret_cast<void*>(mapped), size.count());
-            announce(os_call::release, reinterpret_cast<void*>(mapped), size.count(), 0);
-            if (unmapped >= 0) {
-                ledgers().reserved.sub(size);
-                unlist_mapped(reinterpret_cast<void*>(mapped), size);
-            }
+            unmap(mapped, size);
         }
     }
     const bytes slack = alignment > os_page() ? alignment : bytes{};
@@ -206,6 +214,10 @@ result<area> area::reserve(bytes size, bytes alignment, std::uintptr_t hint,
     if (length < size) return error{errc::invalid_argument, 0, "open: the size overflows"};
     const long mapped = try_map(0, length, 0);
     if (mapped < 0) return failure(mapped, "mmap to reserve an area");
+    if (covers_nominal(mapped, length)) {
+        unmap(mapped, length);
+        return error{errc::address_space_limit, ENOMEM, "open: finding addresses for an area"};
+    }
     return as_area(mapped, length);
 }
 

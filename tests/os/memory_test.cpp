@@ -160,6 +160,23 @@ TEST(area, nominal_areas_never_share_addresses) {
     for (auto& a : areas) a.close().value();
 }
 
+// The kernel knows nothing of nominal areas: what it maps over one is given back.
+TEST(area, a_reservation_never_covers_a_nominal_area) {
+    os::detail::fail_nth_call(1);
+    os::area nominal = os::area::open(64_MiB, 2_MiB, 0, false, 64_MiB).value();
+    os::detail::fail_nth_call(0);
+    ASSERT_FALSE(nominal.reserved_up_front());
+    const auto hint = reinterpret_cast<std::uintptr_t>(nominal.base());
+    os::area reserved = os::area::open(64_MiB, 2_MiB, hint, false, 64_MiB).value();
+    EXPECT_TRUE(reserved.reserved_up_front());
+    EXPECT_TRUE(reserved.base() + (64_MiB).count() <= nominal.base() ||
+                nominal.base() + (64_MiB).count() <= reserved.base());
+    nominal.prepare(0_B, 64_MiB).value();
+    nominal.unprepare(0_B, 64_MiB, 64_MiB).value();
+    nominal.close().value();
+    reserved.close().value();
+}
+
 TEST(area, rejects_what_makes_no_sense) {
     const auto code = [](const result<os::area>& r) { return r.error().code; };
     EXPECT_EQ(code(os::area::open(0_B, 4_KiB, 0, false, 0_B)), errc::invalid_argument);
