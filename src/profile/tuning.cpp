@@ -70,6 +70,7 @@ constexpr std::uint64_t samples_between = 128;
 constexpr std::uint64_t ns_between = 100'000'000;
 
 constinit std::atomic<bool> wanted{false};
+constinit std::atomic<bool> begun_anew{false};  // all classes have the one period again
 constinit std::atomic<std::uint64_t> samples_since{0};
 constinit std::atomic<std::uint64_t> last_look{0};
 constinit std::atomic<double> samples_a_second{0};  // before this look
@@ -95,7 +96,7 @@ void tune(void*) {
     }
     std::uint64_t periods[class_count];
     solve_periods(loads, static_cast<double>(period), periods);
-    if (period != widened_period) widening = 1;
+    if (begun_anew.exchange(false) || period != widened_period) widening = 1;
     widened_period = period;
     widening = widened(widening, samples_a_second.load(std::memory_order_relaxed),
                        static_cast<double>(period));
@@ -128,6 +129,7 @@ void consider_tuning() noexcept {
 void set_tuning(bool on) noexcept {
     last_look.store(os::now_ns(), std::memory_order_relaxed);
     samples_since.store(0, std::memory_order_relaxed);
+    begun_anew.store(true, std::memory_order_relaxed);
     wanted.store(on, std::memory_order_relaxed);
 }
 
