@@ -172,7 +172,7 @@ TEST(area, a_reservation_never_covers_a_nominal_area) {
     EXPECT_TRUE(reserved.base() + (64_MiB).count() <= nominal.base() ||
                 nominal.base() + (64_MiB).count() <= reserved.base());
     nominal.prepare(0_B, 64_MiB).value();
-    nominal.unprepare(0_B, 64_MiB, 64_MiB).value();
+    nominal.unprepare(0_B, 64_MiB, 0_B).value();
     nominal.close().value();
     reserved.close().value();
 }
