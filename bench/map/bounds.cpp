@@ -49,15 +49,15 @@ public:
         steady::growth_hook.remove();
     }
     void end_of_operation() {
-        worst.moved = std::max(worst.moved, now_.moved);
-        worst.pages = std::max(worst.pages, now_.pages);
-        worst.call = std::max(worst.call, now_.call);
+        worst_.moved = std::max(worst_.moved, now_.moved);
+        worst_.pages = std::max(worst_.pages, now_.pages);
+        worst_.call = std::max(worst_.call, now_.call);
         now_ = {};
     }
-    most take() { return std::exchange(worst, {}); }
+    most take() { return std::exchange(worst_, {}); }
 
 private:
-    most worst, now_;
+    most worst_, now_;
 };
 
 double per_entry(std::uint64_t bytes, std::uint64_t entries) {

@@ -182,6 +182,44 @@ TEST(Interface, FindManyGivesWhatFindGives) {
     }
 }
 
+TEST(Interface, FindManyGivesWhatFindGivesInLongTables) {
+    numbers m;
+    std::uint64_t n = 0;
+    // From below 3 MiB of slots to far beyond: whole tables and tables in the middle of a pass.
+    for (const std::uint64_t size : {150000u, 300000u, 330000u, 380000u, 450000u, 520000u}) {
+        for (; n < size; ++n) m.try_emplace(n, n * 7);
+        for (const std::size_t count : {0u, 1u, 31u, 32u, 33u, 63u, 64u, 65u, 66u, 1000u}) {
+            std::vector<std::uint64_t> keys;
+            for (std::uint64_t i = 0; i < count; ++i) keys.push_back(i * 7919 * 31 % (2 * n));
+            if (count > 40) keys[40] = keys[3];
+            std::vector<std::uint64_t*> found(keys.size());
+            const auto there =
+                std::count_if(keys.begin(), keys.end(), [&](std::uint64_t k) { return k < n; });
+            EXPECT_EQ(m.find_many(keys, found.begin()), static_cast<std::size_t>(there));
+            for (std::size_t i = 0; i < keys.size(); ++i) {
+                ASSERT_EQ(found[i] != nullptr, keys[i] < n) << n << ' ' << count << ' ' << i;
+                if (found[i] != nullptr) {
+                    ASSERT_EQ(*found[i], keys[i] * 7);
+                }
+            }
+        }
+    }
+}
+
+TEST(Interface, WhatIsEmptiedAndFilledInTurnKeepsItsRoom) {
+    for (const std::uint64_t n : {20000u, 400000u}) {
+        numbers m;
+        for (std::uint64_t i = 0; i < n; ++i) m.try_emplace(i, i);
+        const auto full = m.memory().total();
+        for (int turn = 0; turn < 8; ++turn) {
+            for (std::uint64_t i = 0; i < n; ++i) ASSERT_EQ(m.erase(i), 1u);
+            EXPECT_EQ(m.memory().total(), full) << n << " entries, emptied for the " << turn;
+            for (std::uint64_t i = 0; i < n; ++i) m.try_emplace(i, i);
+        }
+        m.check();
+    }
+}
+
 TEST(Interface, InsertManyInsertsEachKeyOnce) {
     std::vector<std::pair<const std::uint64_t, std::uint64_t>> values;
     for (std::uint64_t i = 0; i < 10000; ++i) values.emplace_back(i % 7000, i);

@@ -496,9 +496,10 @@ private:
                 gone[1] = nullptr;
             }
             if (gone[0] != nullptr) {
+                const std::size_t size = entry::size_of(*static_cast<node*>(gone[0]));
                 list.retire(
                     gone[0], [](void* n) noexcept { entry::destroy_node(static_cast<node*>(n)); },
-                    entry::node_size);
+                    size);
                 gone[0] = nullptr;
             }
         }

@@ -15,7 +15,7 @@
 //   Z1  What a guard protects, and was reachable after it was protected, is not freed before
 //       the guard lets go.
 //   Z2  Garbage is bounded: at most `most_waiting` things wait in a list, and each guard of
-//       each thread keeps at most one more. A thread that sleeps for ever with a guard keeps
+//       each thread keeps, until the next look, at most one more. A thread that sleeps for ever with a guard keeps
 //       one thing, or one segment of things while it walks.
 //   Z3  A forked child forgets the guards of the threads that stayed behind.
 //
@@ -84,6 +84,10 @@ inline void forget_hazards_after_fork() noexcept {
     }
 }
 
+/// Registered while the program is loaded, as in fork_lock.hpp, and for the same reason.
+inline const bool hazards_know_of_forks =
+    pthread_atfork(nullptr, nullptr, forget_hazards_after_fork) == 0;  // Z3
+
 [[gnu::cold, gnu::noinline]] inline hazard_record* new_hazard_record() {
     for (auto* r = hazards.first.load(std::memory_order_acquire); r != nullptr; r = r->next) {
         bool free = false;
@@ -108,7 +112,6 @@ inline void forget_hazards_after_fork() noexcept {
 [[gnu::cold, gnu::noinline]] inline hazard_record* register_hazards() {
     pthread_once(&hazards.once, [] {
         hazards.fences.store(os::membarrier_register() ? 2 : 1, std::memory_order_release);
-        pthread_atfork(nullptr, nullptr, forget_hazards_after_fork);
         pthread_key_create(&hazards.key, [](void* record) {
             auto* r = static_cast<hazard_record*>(record);
             my_hazards = nullptr;
@@ -267,10 +270,10 @@ private:
 class retired_list {
 public:
     using destroyer = void (*)(void*) noexcept;
-    /// Things that wait before somebody looks which are watched, and bytes of them: whichever
-    /// comes first (Z2).
-    static constexpr std::size_t batch = 256, batch_bytes = std::size_t{64} << 10;
-    /// Things in a list at any time, without those that guards keep.
+    /// Things that wait before somebody looks which are watched; fewer, but `few` at least, when
+    /// they are many bytes (Z2).
+    static constexpr std::size_t batch = 256, few = 16, batch_bytes = std::size_t{256} << 10;
+    /// Things in a list at any time, without those that guards kept at the last look.
     static constexpr std::size_t most_waiting = batch + batch / 2;
 
     constexpr retired_list() noexcept = default;
@@ -283,9 +286,10 @@ public:
     }
 
     /// Hands over p, which no reader can reach any more. destroy(p) runs when none looks at
-    /// it; in a later call, or when the list is destroyed.
+    /// it: here, in a later call, or when the list is destroyed. `bytes` may leave out what p owns.
     ///
-    /// Cost       frees at most two things; see the head of the file for the system call.
+    /// Cost       frees at most two things; one call in 256, or for large things one in 16 and
+    ///            more, makes the system call of the head of the file.
     /// Threads    any. destroy() must not use the container.
     void retire(void* p, destroyer destroy, std::size_t bytes) noexcept {
         concurrent_detail::patience waiting;
@@ -300,7 +304,11 @@ public:
                     change_bytes(bytes);
                     done = true;
                 }
-                if (!done || count_ - free_ >= limit_ || waiting_bytes_ >= limit_bytes_) collect();
+                const std::size_t waiting_now = count_ - free_;
+                if (!done || waiting_now >= limit_ ||
+                    (waiting_now >= limit_few_ && waiting_bytes_ >= limit_bytes_)) {
+                    collect();
+                }
                 n = take(ready, 2);
             }
             free_all(ready, n);
@@ -413,6 +421,7 @@ private:
         waiting_bytes_ = 0;
         for (std::size_t i = free_; i < count_; ++i) waiting_bytes_ += items_[i].bytes;
         limit_ = std::max(batch, count_ - free_ + batch / 2);
+        limit_few_ = count_ - free_ + few;
         limit_bytes_ = std::max(batch_bytes, waiting_bytes_ + batch_bytes / 2);
     }
     static void free_all(item* ready, std::size_t n) noexcept {
@@ -424,7 +433,7 @@ private:
     item* items_ = nullptr;
     std::size_t free_ = 0, count_ = 0, capacity_ = 0;
     std::size_t waiting_bytes_ = 0;
-    std::size_t limit_ = batch, limit_bytes_ = batch_bytes;
+    std::size_t limit_ = batch, limit_few_ = few, limit_bytes_ = batch_bytes;
     std::atomic<std::size_t> bytes_{0};
 };
 

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <new>
 #include <string>
@@ -148,6 +149,14 @@ struct entries {
     static V* value_in(node* n) noexcept { return reinterpret_cast<V*>(n->value.load()); }
 
     static constexpr std::size_t node_size = sizeof(node) + (word_value ? 0 : sizeof(V));
+    /// With its text, without what keys and values own.
+    static std::size_t size_of(const node& n) noexcept {
+        if constexpr (text_nodes) {
+            return node_size + n.length;
+        } else {
+            return node_size;
+        }
+    }
     static void destroy_node(node* n) noexcept {
         if constexpr (!inline_entries && !word_value) delete value_in(n);
         node::free(n);

@@ -28,7 +28,7 @@ namespace steady {
     // instructions of a search. What is above the 32 bits does not matter: one of these is set.
     if (!std::is_constant_evaluated()) {
         std::uint64_t n;
-        asm("rep bsfq %q1, %0" : "=r"(n) : "r"(word) : "cc");
+        asm("rep bsf{q %q1, %0| %0, %q1}" : "=r"(n) : "r"(word) : "cc");
         if (n >= 32) __builtin_unreachable();
         return static_cast<unsigned>(n);
     }

@@ -55,10 +55,18 @@ template <class T>
     std::uint64_t hash, std::uint64_t frontier, std::uint64_t first,
     const std::uint64_t& second) noexcept {
 #if defined(__x86_64__) && !defined(STEADY_PORTABLE)
-    asm("cmp %[frontier], %[hash]\n\tcmova %[second], %[first]"
+    // Both orders of operands, for programs compiled with -masm=intel.
+#if defined(__clang__)
+#define STEADY_ANYWHERE "r"  // clang takes memory for "rm", and stores what is in a register
+#else
+#define STEADY_ANYWHERE "rm"
+#endif
+    asm("cmp {%[frontier], %[hash]|%[hash], %[frontier]}\n\t"
+        "cmova {%[second], %[first]|%[first], %[second]}"
         : [first] "+r"(first)
-        : [hash] "r"(hash), [frontier] "rm"(frontier), [second] "rm"(second)
+        : [hash] "r"(hash), [frontier] STEADY_ANYWHERE(frontier), [second] STEADY_ANYWHERE(second)
         : "cc");
+#undef STEADY_ANYWHERE
     return first;
 #else
     return hash > frontier ? second : first;

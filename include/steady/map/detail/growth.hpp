@@ -1,4 +1,4 @@
-// growth.hpp - when a table grows and shrinks: from nothing to one group, from group to
+// growth.hpp - when a table grows and shrinks: from nothing to a block of one or two groups, from group to
 // group while it is small, and then in passes of which each operation makes one step.
 //
 //   nothing -> 1 or 2 -> 4 -> ... -> small_groups -> large: 8 clusters -> pass -> 16 ->
@@ -227,6 +227,9 @@ STEADY_TABLE
 void STEADY_TABLE_TYPE::shrink_a_little() noexcept {
     if (large_ != nullptr) {
         constexpr std::uint32_t erasures_per_step = 16;
+        // Filled again meanwhile: what follows is another emptying.
+        if (!large_->shrinking && size_ > large_->fewest + shrink_at_ / 2) large_->erasures = 0;
+        large_->fewest = size_;
         if (++large_->erasures < large_->patience) [[likely]]
             return;
         if (!large_->shrinking) {
@@ -239,7 +242,10 @@ void STEADY_TABLE_TYPE::shrink_a_little() noexcept {
     }
     if (can_shrink() && shrink_step()) return;
     // As small as may be, or no memory for less: not again before much more is gone.
-    if (large_ != nullptr) large_->shrinking = false;
+    if (large_ != nullptr) {
+        large_->shrinking = false;
+        large_->erasures = large_->patience = 0;
+    }
     set_limits();
     if (size_ < shrink_at_) shrink_at_ = 0;
 }

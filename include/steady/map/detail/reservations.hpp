@@ -11,9 +11,10 @@
 // Invariants (tests/map/reservations_test.cpp)
 //   R1  What is kept has at most 64 MiB of pages, whatever has been given back.
 //   R2  A range with a share is never unmapped because of the pages in its share: giving it
-//       back is quick. The first 16 that are mapped get a share of 4 MiB, and one that is
-//       taken has what it had when it was kept. A table that loses most of its entries and
-//       does not shrink yet widens it to what the range has.
+//       back is quick. The first 16 that are mapped get a share of 4 MiB (fewer while
+//       there are wider ones), and one that is taken has what it had when it was kept. A table
+//       that loses most of its entries and does not shrink yet widens it to what the range has,
+//       and keeps that until its next pass ends.
 //
 // How R2 holds: the shares, those of ranges in use included, add up to 64 MiB at most. So
 // there are 16 at most, and a cell for each.

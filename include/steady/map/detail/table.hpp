@@ -504,6 +504,7 @@ private:
         std::uint64_t floor = 0;                // entries that reserve() asked room for
         std::uint64_t erasures = 0;             // of which shrinking is to take note
         std::uint64_t patience = 0;             // so many it does not; 0: not found out
+        std::uint64_t fewest = 0;               // entries at the last of these erasures
         bool shrinking = false;
         std::uint64_t splits = 0, merges = 0, tidied = 0, moved = 0;
         static constexpr unsigned buckets = 64;
