@@ -33,7 +33,7 @@ struct debug_options {
 
     /// Samples are spent on the sizes whose objects live long; off: one rate for all. Now and
     /// then a short-lived background thread looks at the counts; without `background` none does.
-    bool profile_tune = true;
+    bool profile_tune = false;
 
     /// Heap profiles: where they go (text: a path; %p is the process id, %n counts the
     /// profiles of a process). Written when the process exits, and when one of the
